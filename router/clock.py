@@ -1,0 +1,90 @@
+"""Time as something that is handed in: the only module that reads a clock or sleeps.
+
+``SystemClock`` is the machine's; ``VirtualClock`` moves only when told, so that tests and strategy authors
+can pass a day in a moment. This module must not know anything else of the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the router knows of time."""
+
+    def now(self) -> datetime:
+        """Return the wall clock as an aware UTC datetime."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds since some fixed moment; never goes backwards."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after ``seconds`` of this clock."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class VirtualClock:
+    """A clock that stands still until ``advance``; sleepers wake in the order of their time.
+
+    Args:
+        start: first wall-clock time, aware; default 2025-01-01 00:00 UTC.
+    """
+
+    def __init__(self, start: datetime | None = None) -> None:
+        self._start = (start or datetime(2025, 1, 1, tzinfo=UTC)).astimezone(UTC)
+        self._elapsed = 0.0
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._elapsed)
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        wake = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), wake))
+        await wake
+
+    async def advance(self, seconds: float) -> None:
+        """Move time on by ``seconds``, waking each sleeper at its moment and letting it run."""
+        if seconds < 0:
+            raise ValueError(f"time does not go back: advance({seconds})")
+        until = self._elapsed + seconds
+        while self._sleepers and self._sleepers[0][0] <= until:
+            self._elapsed, _, wake = heapq.heappop(self._sleepers)
+            if not wake.done():
+                wake.set_result(None)
+            await _settle()
+        self._elapsed = until
+        await _settle()
+
+
+async def _settle() -> None:
+    """Let every task that can run do so a few times, so that what a wake-up causes has happened."""
+    for _ in range(10):
+        await asyncio.sleep(0)

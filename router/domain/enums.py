@@ -1,0 +1,85 @@
+"""The closed vocabularies of the contract: sides, types, times in force, environments, the 14 statuses.
+
+Members are strings, so they compare, encode and print as the words operators read in the runbook (§4).
+This module must not know what any status means for an order's life (``lifecycle``) or an operator (``operations``).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class OrderSide(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+
+class OrderType(StrEnum):
+    MARKET = "market"
+    LIMIT = "limit"
+
+
+class TimeInForce(StrEnum):
+    """How long an order may work; DAY ends at 00:00 UTC, GTD at ``expire_at`` (spec §4)."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    DAY = "DAY"
+    GTD = "GTD"
+
+
+class Environment(StrEnum):
+    """Where an order may go. ``live`` is a name only: it is locked and has no executor (runbook §2)."""
+
+    PAPER = "paper"
+    SHADOW = "shadow"
+    TESTNET = "testnet"
+    LIVE = "live"
+
+
+class ExecutionStatus(StrEnum):
+    """The runbook's 14 statuses (§4.1). BLOCKED_BY_*: we refused; REJECTED: the executor or venue refused."""
+
+    PENDING = "PENDING"
+    SUBMITTED = "SUBMITTED"
+    FILLED = "FILLED"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"
+    SUCCESS = "SUCCESS"
+    BLOCKED_BY_GOVERNANCE = "BLOCKED_BY_GOVERNANCE"
+    BLOCKED_BY_RISK = "BLOCKED_BY_RISK"
+    BLOCKED_BY_SAFETY = "BLOCKED_BY_SAFETY"
+    BLOCKED_BY_ENVIRONMENT = "BLOCKED_BY_ENVIRONMENT"
+    INVALID = "INVALID"
+    ERROR = "ERROR"
+    EXPIRED = "EXPIRED"
+
+
+class Liquidity(StrEnum):
+    """Whether a fill took liquidity or made it; decides the fee."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
+class ExecType(StrEnum):
+    """What an execution report says happened, in FIX's words (tag 150)."""
+
+    NEW = "new"
+    TRADE = "trade"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    CANCEL_REJECTED = "cancel_rejected"
+
+
+_S = ExecutionStatus
+OPEN: Final = frozenset({_S.PENDING, _S.SUBMITTED, _S.PARTIALLY_FILLED})
+"""An order with one of these statuses can still trade; its exposure stays reserved."""
+TERMINAL: Final = frozenset({_S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED, _S.ERROR})
+"""An order with one of these statuses has ended."""
+VERDICT_ONLY: Final = frozenset(_S) - OPEN - TERMINAL
+"""Answers to a submission that are never an order's state: SUCCESS, INVALID and the four BLOCKED_BY_*."""

@@ -1,0 +1,159 @@
+"""Everything the journal can hold, as one tagged union: what happened, in the past tense.
+
+An event is written once, encoded once, and the bytes journaled are the bytes published. The ``event`` tag is
+the kind. This module must not know which event may follow which (``lifecycle``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+from router.domain.enums import ExecutionStatus, Liquidity
+from router.domain.intent import OrderIntent, json_form
+from router.domain.market import Quote
+from router.domain.report import ExecutionReport
+from router.domain.result import ExecutionResult
+
+
+class AccountMark(msgspec.Struct, frozen=True, gc=False):
+    """An account at our marks just after a fill, in the base currency: what survives of peak and day start.
+
+    ``exposure`` is a fraction of equity.
+    """
+
+    equity: Decimal
+    peak_equity: Decimal
+    day_start_equity: Decimal
+    exposure: Decimal
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", gc=False):
+    """``seq`` is the position in the journal, from 1; ``ts_recorded`` is our clock."""
+
+    seq: int
+    ts_recorded: datetime
+
+    @property
+    def event(self) -> str:
+        """The kind, as in the journal."""
+        return str(self.__struct_config__.tag)
+
+
+class AccountOpened(Event, frozen=True, kw_only=True, tag="account_opened"):
+    """An environment's account began with these balances, by currency."""
+
+    environment: str
+    balances: dict[str, Decimal]
+
+
+class ReportQuarantined(Event, frozen=True, kw_only=True, tag="report_quarantined"):
+    """A report that could not be applied: kept whole, applied never."""
+
+    report: ExecutionReport
+    reason: str
+
+
+class OrderEvent(Event, frozen=True, kw_only=True):
+    """Something about one submission. The quantities are the order's after the event (FIX CumQty, LeavesQty);
+    ``last_*`` belong to a fill; ``ts_event`` is the venue's or the recording's time."""
+
+    run_id: str
+    status: ExecutionStatus
+    client_order_id: str | None = None
+    ts_event: datetime | None = None
+    filled_quantity: Decimal | None = None
+    leaves_quantity: Decimal | None = None
+    last_quantity: Decimal | None = None
+    last_price: Decimal | None = None
+    reason: str | None = None
+
+
+class Pending(OrderEvent, frozen=True, kw_only=True, tag="pending"):
+    """All gates passed; durable before any executor hears of it. ``reference`` is the quote the gates saw."""
+
+    intent: OrderIntent
+    environment: str
+    session_id: str
+    reference: Quote | None = None
+
+
+class Submitted(OrderEvent, frozen=True, kw_only=True, tag="submitted"):
+    """The executor accepted the order."""
+
+    venue_order_id: str | None = None
+
+
+class _Fill(OrderEvent, frozen=True, kw_only=True):
+    trade_id: str
+    fee: Decimal = Decimal(0)
+    fee_currency: str | None = None
+    liquidity: Liquidity | None = None
+    account: AccountMark | None = None
+
+
+class PartiallyFilled(_Fill, frozen=True, kw_only=True, tag="partially_filled"):
+    """A fill that leaves something working."""
+
+
+class Filled(_Fill, frozen=True, kw_only=True, tag="filled"):
+    """The fill that leaves nothing."""
+
+
+class Cancelled(OrderEvent, frozen=True, kw_only=True, tag="cancelled"):
+    """The executor confirmed the end of the order; what was filled stays filled."""
+
+
+class Expired(OrderEvent, frozen=True, kw_only=True, tag="expired"):
+    """The order's time was over, or IOC/FOK/market left a rest."""
+
+
+class Rejected(OrderEvent, frozen=True, kw_only=True, tag="rejected"):
+    """The executor or venue refused the order, or is proved never to have had it."""
+
+
+class Errored(OrderEvent, frozen=True, kw_only=True, tag="errored"):
+    """Our own failure ended the order before any executor heard of it."""
+
+
+class OutcomeUnknown(OrderEvent, frozen=True, kw_only=True, tag="outcome_unknown"):
+    """Handed over, no proof of what became of it; only venue evidence ends this (spec §4)."""
+
+
+class Answered(OrderEvent, frozen=True, kw_only=True, tag="answered"):
+    """The one verdict on a submission, verbatim: a repeated intent_id is answered from here."""
+
+    result: ExecutionResult
+
+
+Fill: TypeAlias = PartiallyFilled | Filled
+AnyEvent: TypeAlias = (
+    AccountOpened
+    | ReportQuarantined
+    | Pending
+    | Submitted
+    | PartiallyFilled
+    | Filled
+    | Cancelled
+    | Expired
+    | Rejected
+    | Errored
+    | OutcomeUnknown
+    | Answered
+)
+
+_encoder = msgspec.json.Encoder(enc_hook=json_form, decimal_format="string")
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+def encode_event(event: Event) -> bytes:
+    """Return the event as one JSON object without line breaks."""
+    return _encoder.encode(event)
+
+
+def decode_event(payload: bytes | str) -> AnyEvent:
+    """Return the event that ``encode_event`` wrote; raises ``msgspec.DecodeError`` for anything else."""
+    return _decoder.decode(payload)
