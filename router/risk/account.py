@@ -1,0 +1,142 @@
+"""One environment's account as risk sees it: portfolio, holds and marks brought into the base currency.
+
+Cash without a rate counts as nothing and an order in such a currency is refused. A position that cannot be valued
+makes the exposure infinite, so that only reducing orders pass, and leaves peak and day start as they are.
+This module must not know limits.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from router.domain.events import AccountMark
+from router.domain.order import ZERO
+from router.domain.portfolio import Portfolio
+from router.market.quotes import MarketData
+from router.risk.holds import Holds
+
+_ONE = Decimal(1)
+_INFINITE = Decimal("Infinity")
+_PIVOTS = ("BTC", "ETH")
+
+
+class Account:
+    """Positions plus working orders, valued at our marks.
+
+    Args:
+        portfolio: the fold of the fills.
+        market: where marks and rates come from.
+        base_currency: what everything is valued in.
+        fixed_rates: the value of one unit of a currency where no quote tells it.
+    """
+
+    def __init__(
+        self, portfolio: Portfolio, market: MarketData, base_currency: str, fixed_rates: dict[str, Decimal]
+    ) -> None:
+        self.portfolio = portfolio
+        self.holds = Holds()
+        self._market = market
+        self._base = base_currency
+        self._fixed = fixed_rates
+        self._version = -1
+        self._rates: dict[str, Decimal | None] = {}
+        self._marks: dict[str, Decimal | None] = {}
+        self._last_marks: dict[str, Decimal] = {}
+
+    def _refresh(self) -> None:
+        """Forget what was computed from quotes that have changed since."""
+        if self._version != self._market.version:
+            self._version = self._market.version
+            self._rates.clear()
+            self._marks.clear()
+
+    def rate(self, currency: str) -> Decimal | None:
+        """Return the value of one unit of ``currency`` in the base currency, or None."""
+        self._refresh()
+        if currency not in self._rates:
+            self._rates[currency] = self._rate(currency)
+        return self._rates[currency]
+
+    def _rate(self, currency: str) -> Decimal | None:
+        if currency == self._base:
+            return _ONE
+        for symbol, inverse in ((f"{currency}/{self._base}", False), (f"{self._base}/{currency}", True)):
+            quote = self._market.quote(symbol)
+            if quote is not None:
+                return 1 / quote.mid if inverse else quote.mid
+        return self._cross_rate(currency) or self._fixed.get(currency)
+
+    def _cross_rate(self, currency: str) -> Decimal | None:
+        """The rate implied by one asset quoted in both currencies."""
+        for asset in _PIVOTS:
+            ours, theirs = (
+                self._market.quote(f"{asset}/{self._base}"),
+                self._market.quote(f"{asset}/{currency}"),
+            )
+            if ours is not None and theirs is not None:
+                return ours.mid / theirs.mid
+        return None
+
+    def mark(self, symbol: str) -> Decimal | None:
+        """Return the value of one unit of ``symbol``'s base in the base currency, from the last quote seen."""
+        self._refresh()
+        if symbol not in self._marks:
+            self._marks[symbol] = self._mark(symbol)
+        return self._marks[symbol]
+
+    def _mark(self, symbol: str) -> Decimal | None:
+        quote = self._market.quote(symbol)
+        rate = self.rate(quote_of(symbol))
+        if quote is not None and rate is not None:
+            self._last_marks[symbol] = quote.mid * rate
+        return self._last_marks.get(symbol)
+
+    def equity(self) -> Decimal:
+        """Cash and positions in the base currency; what cannot be valued counts as nothing."""
+        total = ZERO
+        for currency, amount in self.portfolio.cash.items():
+            total += amount * (self.rate(currency) or ZERO)
+        for symbol, held in self.portfolio.positions.items():
+            if held.quantity:
+                total += held.quantity * (self.mark(symbol) or ZERO)
+        return total
+
+    def note_equity(self, today: date, equity: Decimal) -> None:
+        """Let ``equity`` count for peak and day start, unless a position is missing from it."""
+        held = ((symbol, position.quantity) for symbol, position in self.portfolio.positions.items())
+        if all(self.mark(symbol) is not None for symbol, quantity in held if quantity):
+            self.portfolio.mark(today, equity)
+
+    def worst_notionals(self) -> dict[str, Decimal]:
+        """The largest absolute value, by symbol, that each position can reach through its working orders."""
+        found: dict[str, Decimal] = {}
+        positions = self.portfolio.positions
+        for symbol in positions.keys() | self.holds.by_symbol.keys():
+            worst = self.holds.working(symbol).worst(self.portfolio.position(symbol).quantity)
+            if worst:
+                mark = self.mark(symbol)
+                found[symbol] = worst * mark if mark is not None else _INFINITE
+        return found
+
+    def exposure(self) -> Decimal:
+        """The sum of the symbols' worst cases in the base currency."""
+        return sum(self.worst_notionals().values(), ZERO)
+
+    def account_mark(self, today: date) -> AccountMark:
+        """Mark the account to market and return what the journal should remember of it."""
+        equity = self.equity()
+        portfolio = self.portfolio
+        self.note_equity(today, equity)
+        exposure = self.exposure() / equity if equity > 0 else ZERO
+        return AccountMark(equity, portfolio.peak_equity, portfolio.day_start_equity, exposure)
+
+
+def base_of(symbol: str) -> str:
+    """``BTC`` of ``BTC/USDT``."""
+    return symbol.partition("/")[0]
+
+
+def quote_of(symbol: str) -> str:
+    """``USDT`` of ``BTC/USDT`` and of ``BTC/USDT:USDT``."""
+    return symbol.partition("/")[2].partition(":")[0]
