@@ -1,0 +1,213 @@
+"""The life of a running pipeline: lock, replay, recovery, everything in the background, and the orderly end.
+
+All background work lives in one task group inside one task, so that a pipeline may be entered and left from
+different tasks. A part that breaks ends the engine, loudly: start-up is recovery. This module must not know the
+gates or the public API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from router.clock import Clock
+from router.domain.enums import ExecutionStatus
+from router.domain.events import AccountOpened, AnyEvent
+from router.domain.result import ExecutionResult
+from router.errors import ExecutionPipelineError, JournalError, RouterError
+from router.execution.conductor import Conductor
+from router.execution.dispatch import accepted
+from router.execution.intake import Intake
+from router.execution.recovery import never_received, resumed
+from router.execution.tracker import Tracker
+from router.executors.base import OrderExecutor
+from router.journal.base import Journal
+from router.journal.lock import HomeLock
+from router.logs import RouterLogger
+from router.market.feeds import Feed
+from router.market.quotes import MarketData
+from router.risk.account import Account
+
+_STOP_S: Final = 10.0
+STOPPED: Final = (
+    "The pipeline stopped before the answer was durable. Send the same intent_id again after the next start: "
+    "it is answered from the journal, never executed twice."
+)
+
+
+class Engine:
+    """Starts, runs and stops the parts of one pipeline.
+
+    ``on_end(error)`` is called once when the engine has ended, with what anyone still waiting should be told.
+    """
+
+    def __init__(
+        self,
+        *,
+        lock: HomeLock,
+        journal: Journal,
+        tracker: Tracker,
+        accounts: Mapping[str, Account],
+        executors: Mapping[str, OrderExecutor],
+        feed: Feed,
+        market: MarketData,
+        clock: Clock,
+        log: RouterLogger,
+        on_end: Callable[[RouterError], None],
+    ) -> None:
+        self.lock = lock
+        self.journal = journal
+        self.running = False
+        self._over = False
+        self.feed_error: RouterError | None = None
+        self._tracker = tracker
+        self._accounts = accounts
+        self._executors = executors
+        self._feed = feed
+        self._market = market
+        self._clock = clock
+        self._log = log
+        self._on_end = on_end
+        self._stop = anyio.Event()
+        self._background: TaskGroup
+        self._runner: asyncio.Task[None] | None = None
+        self._arrivals: MemoryObjectReceiveStream[Any]
+        self._intake: Intake
+        self.conductor: Conductor[ExecutionResult] = Conductor(journal, self._spawn)
+        journal.on_durable = self._durable
+        journal.on_failure = self._failed
+
+    async def start(self, intake: Intake, arrivals: MemoryObjectReceiveStream[Any]) -> None:
+        """Take the lock, replay, recover, start the background; on failure everything is released again.
+
+        Raises:
+            JournalError: the journal is locked, unreadable or not trustworthy.
+            MarketDataError: the feed cannot start.
+        """
+        if self._stop.is_set():
+            raise ExecutionPipelineError("A pipeline runs once: create a new one on the same journal.")
+        self._intake, self._arrivals = intake, arrivals
+        try:
+            self.lock.acquire()
+            await self._recover()
+            started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._runner = asyncio.create_task(self._run(started))  # noqa: TID251 -- holds the group, awaited by stop
+            await asyncio.wait({started, self._runner}, return_when=asyncio.FIRST_COMPLETED)
+            if not started.done():
+                self._runner.result()
+            started.result()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.stop()
+            raise
+        self.running = True
+        self._log.info("pipeline_started", events=self.journal.durable_seq)
+
+    async def _recover(self) -> None:
+        """Replay the journal, then give every submission of an earlier run its one answer."""
+        opened: set[str] = set()
+
+        def fold(event: AnyEvent) -> None:
+            if isinstance(event, AccountOpened):
+                opened.add(event.environment)
+            self._tracker.replay(event)
+
+        await self.journal.open(fold)
+        for name in self._accounts.keys() - opened:
+            self._tracker.open_account(name, self._accounts[name].portfolio)
+        for name, executor in self._executors.items():
+            executor.restore([order for order in self._tracker.open_orders() if order.environment == name])
+        for client_order_id, pending in list(self._tracker.unanswered.items()):
+            order = self._tracker.current(client_order_id)
+            if order is not None and order.status is ExecutionStatus.PENDING:
+                self._tracker.report(never_received(pending, self._clock.now()))
+            submission = resumed(pending)
+            self._tracker.answer(submission, accepted(submission, self._tracker))
+            self._log.warning("answered_after_restart", run_id=pending.run_id, client_order_id=client_order_id)
+        self._tracker.unanswered.clear()
+
+    async def stop(self) -> None:
+        """Finish what is in flight, make it durable, release the journal. Working orders stay in the journal.
+
+        Waits at most ``_STOP_S`` for answers; a submission without one by then is answered after the next start.
+        """
+        self.running = False
+        self._stop.set()
+        try:
+            if self._runner is not None:
+                await asyncio.wait({self._runner})
+            await self.journal.flush()
+        except JournalError as error:
+            self._log.critical("journal_not_flushed", reason=str(error))
+        finally:
+            await self.journal.close()
+            self.lock.release()
+            self._arrivals.close()
+        self._log.info("pipeline_stopped", events=self.journal.durable_seq)
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.result()
+
+    async def _run(self, started: asyncio.Future[None]) -> None:
+        """Hold everything that runs in the background until ``stop``, or until a part of it breaks."""
+        try:
+            async with anyio.create_task_group() as background:
+                self._background = background
+                background.start_soon(self.journal.run)
+                for executor in self._executors.values():
+                    background.start_soon(executor.run)
+                ready = anyio.Event()
+                background.start_soon(self._feed_market, ready.set)
+                await ready.wait()
+                if self.feed_error is None:
+                    background.start_soon(self._intake.run, self._arrivals)
+                    started.set_result(None)
+                    await self._stop.wait()
+                    with anyio.move_on_after(_STOP_S):
+                        await self.idle()
+                else:
+                    started.set_exception(self.feed_error)
+                background.cancel_scope.cancel()
+        finally:
+            self.running, self._over = False, True
+            self._intake.abandon()
+            self._on_end(ExecutionPipelineError(STOPPED))
+
+    @property
+    def waiting(self) -> int:
+        """How many intents wait in the queue."""
+        return self._arrivals.statistics().current_buffer_used
+
+    async def idle(self) -> None:
+        """Wait until everything that was sent has its answer; raises ExecutionPipelineError when none will come."""
+        while not self._over and (self.waiting or self._intake.in_flight):
+            await anyio.lowlevel.checkpoint()
+            await self._intake.idle()
+        if self._over:
+            raise ExecutionPipelineError(STOPPED)
+
+    async def _feed_market(self, ready: Callable[[], None]) -> None:
+        try:
+            await self._feed.run(self._market, ready)
+        except RouterError as error:
+            self.feed_error = error
+            self._log.error("feed_failed", reason=str(error))
+        finally:
+            ready()
+
+    def _spawn(self, function: Callable[..., Any], *arguments: object) -> None:
+        self._background.start_soon(function, *arguments)
+
+    def _durable(self, seq: int) -> None:
+        self._tracker.publish(seq)
+        self.conductor.durable(seq)
+
+    def _failed(self, error: JournalError) -> None:
+        self._log.critical("journal_failed", reason=str(error))
+        self.conductor.failed(error)

@@ -1,0 +1,380 @@
+"""The chain composed and kept running: the one object that strategies and operators hold.
+
+A submit reads: pipeline -> validation -> governance/gate -> safety/guard -> risk/gate -> dispatch ->
+executors/paper -> tracker. The order of the stages is the constant ``STAGES``; ``engine`` keeps it all running.
+This module must not know HTTP, signals, the command line, or how logs are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+
+from router.clock import Clock, SystemClock
+from router.domain.enums import ExecutionStatus
+from router.domain.events import OrderEvent
+from router.domain.intent import OrderIntent
+from router.domain.order import Order
+from router.domain.portfolio import Position
+from router.domain.result import ExecutionResult
+from router.errors import (
+    ExecutionPipelineError,
+    GovernanceViolationError,
+    JournalError,
+    LiveExecutionLockedError,
+    RouterError,
+)
+from router.execution.boundary import Boundary
+from router.execution.dispatch import Dispatch
+from router.execution.engine import Engine
+from router.execution.environments import accounts_for, executor_for
+from router.execution.event_log import EventLog
+from router.execution.intake import Intake, Request
+from router.execution.tracker import Tracker
+from router.execution.validation import Validation
+from router.execution.waiting import Endings, order_events
+from router.governance.gate import GovernanceGate
+from router.governance.go_no_go import LIVE, RISK_OVERRIDE, governance_status
+from router.ids import session_id
+from router.journal.base import Journal
+from router.journal.lock import HomeLock
+from router.journal.sqlite import SqliteJournal
+from router.logs import get_logger
+from router.market.feeds import Feed, feed_from
+from router.market.instruments import load_instruments
+from router.market.quotes import MarketData
+from router.middleware import Middleware, Next, compose
+from router.risk.account import Account
+from router.risk.gate import RiskGate, RiskSnapshot
+from router.risk.limits import limit_files, read_limits
+from router.safety.guard import SafetyGuard
+from router.safety.reference_age import ReferenceAge
+from router.settings import Settings, load_settings
+
+_NOT_RUNNING: Final = "The pipeline is not running: use it inside `async with ExecutionPipeline(…)`."
+STAGES: Final = ("boundary", "validation", "governance", "safety", "risk")
+"""The chain, outermost first; dispatch is behind it."""
+
+
+class ExecutionPipeline:
+    """The router in one process; ``async with`` starts it, recovers what the journal holds, and stops it cleanly.
+
+    Args:
+        env: default environment of intents that name none; None: the configuration's. An unknown one blocks
+            every order (BLOCKED_BY_ENVIRONMENT), ``live`` is locked.
+        config: path of a ``config.toml``, a ``Settings``, or None for the working directory's or shipped one.
+        clock: where time comes from.
+        feed: market data instead of what the configuration names.
+        journal: another journal than ``home/journal.db``, for simulations and benchmarks.
+
+    Raises:
+        ConfigError: configuration, limits or instruments are wrong; nothing was started.
+    """
+
+    def __init__(
+        self,
+        env: str | None = None,
+        config: str | Path | Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        feed: Feed | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.settings = load_settings(config)
+        self.clock = clock or SystemClock()
+        self.env = str(env or self.settings.execution.environment)
+        self.session_id = session_id(self.env, self.clock.now())
+        self.home = self.settings.home_path
+        self.journal_path = self.home / "journal.db"
+        self.market = MarketData(self.clock)
+        self.limits = read_limits(limit_files(self.settings))
+        self.instruments = load_instruments(self.settings.resolve(self.settings.execution.instruments))
+        self._intents: MemoryObjectSendStream[Any] | None = None
+        self._log = get_logger(session_id=self.session_id, env=self.env)
+        self._journal = journal or SqliteJournal(self.journal_path, self.clock)
+        self._answers: set[asyncio.Future[ExecutionResult]] = set()
+        self._endings = Endings(self.clock)
+        self._event_log = EventLog(self._log)
+        self._accounts = accounts_for(self.settings, self.limits, self.market)
+        self._tracker = Tracker(self._journal, self._accounts, self.clock, self._log, self._published)
+        self._executors = {
+            name: executor_for(name, self.settings, self.market, self.clock, self._tracker.report)
+            for name in self._accounts
+        }
+        self._risk = RiskGate(self.limits, self._accounts, lambda: self.clock.now().date())
+        self._engine = Engine(
+            lock=HomeLock(self.home),
+            journal=self._journal,
+            tracker=self._tracker,
+            accounts=self._accounts,
+            executors=self._executors,
+            feed=feed or feed_from(self.settings.market_data, self.instruments, self.clock),
+            market=self.market,
+            clock=self.clock,
+            log=self._log,
+            on_end=self._ended,
+        )
+        self._intake = Intake(
+            self._chain(),
+            self._engine.conductor,
+            self._journal,
+            self._tracker.seen,
+            self.clock,
+            self._log,
+            environment=self.env,
+            session_id=self.session_id,
+        )
+
+    def _chain(self) -> Next:
+        """Fold the stages, once."""
+        settings = self.settings
+        overrides = {RISK_OVERRIDE: settings.governance.risk_check_override}
+        stages: dict[str, Middleware] = {
+            "boundary": Boundary(self._tracker, self._journal, self._log, lambda: governance_status(overrides)),
+            "validation": Validation(self.instruments, self.market.quote),
+            "governance": GovernanceGate(self._executors, overrides),
+            "safety": SafetyGuard([ReferenceAge(self.market, settings.market_data.max_age_s)]),
+            "risk": self._risk,
+        }
+        last = Dispatch(self._executors, self._tracker, self._journal, self._log)
+        return compose([stages[name] for name in STAGES], last)
+
+    async def __aenter__(self) -> Self:
+        capacity = self.settings.execution.intake_capacity
+        self._intents, arrivals = anyio.create_memory_object_stream[Any](capacity)
+        try:
+            await self._engine.start(self._intake, arrivals)
+        except BaseException:
+            self._intents.close()
+            arrivals.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with anyio.CancelScope(shield=True):  # a body that was cancelled is still stopped cleanly
+                await self._engine.stop()
+        finally:
+            self.intents.close()
+
+    @property
+    def intents(self) -> MemoryObjectSendStream[Any]:
+        """The bounded queue: ``await intents.send(intent)`` waits when it is full; nobody waits for the answer.
+
+        Raises:
+            ExecutionPipelineError: the pipeline was not started.
+        """
+        if self._intents is None:
+            raise ExecutionPipelineError(_NOT_RUNNING)
+        return self._intents
+
+    def _published(self, event: OrderEvent, order: Order | None) -> None:
+        self._event_log.write(event, order)
+        if order is not None:
+            self._endings.tell(order)
+
+    def _ended(self, error: RouterError) -> None:
+        for answer in self._answers:
+            if not answer.done():
+                answer.set_exception(error)
+        self._endings.abandon(error)
+
+    # -- intents -------------------------------------------------------------------------------------------
+
+    async def submit_order(
+        self,
+        intent: OrderIntent,
+        *,
+        raise_on_governance_violation: bool = True,
+        skip_risk_check: bool = False,
+    ) -> ExecutionResult:
+        """Send one intent through the chain; returns once the executor has answered and that is durable.
+
+        Args:
+            intent: what is wanted; nonsense is answered INVALID.
+            raise_on_governance_violation: raise instead of answering BLOCKED_BY_GOVERNANCE.
+            skip_risk_check: needs the governance key ``risk_check_override``; never for testnet.
+
+        Raises:
+            LiveExecutionLockedError: env=live (runbook §9.3); the answer is journaled and in ``result``.
+            GovernanceViolationError: another governance key forbids it.
+            ExecutionPipelineError: the pipeline is not running, or stopped before the answer was durable.
+        """
+        self._require_running()
+        answer = self._answer()
+        request = Request(intent, partial(_resolve, answer), skip_risk_check=skip_risk_check)
+        try:
+            self.intents.send_nowait(request)
+        except anyio.WouldBlock:
+            await self.intents.send(request)
+        result = await answer
+        if raise_on_governance_violation and result.is_blocked_by_governance:
+            kind = LiveExecutionLockedError if result.violation == LIVE else GovernanceViolationError
+            raise kind(f"{result.reason} (run_id {result.run_id})", result)
+        return result
+
+    def _answer(self) -> asyncio.Future[ExecutionResult]:
+        """Return a future for an answer, which the pipeline's end resolves too."""
+        answer: asyncio.Future[ExecutionResult] = asyncio.get_running_loop().create_future()
+        self._answers.add(answer)
+        answer.add_done_callback(self._answers.discard)
+        return answer
+
+    async def idle(self) -> None:
+        """Wait until everything that was sent has its answer."""
+        await self._engine.idle()
+
+    # -- cancels -------------------------------------------------------------------------------------------
+
+    async def cancel_order(self, client_order_id: str, *, reason: str = "cancelled by request") -> Order:
+        """Ask the executor to end an order, past every gate and queue; returns the order as it then stands.
+
+        Raises:
+            ExecutionPipelineError: not running, or no order has this id.
+        """
+        self._require_running()
+        order = self._known(client_order_id)
+        if order.status is ExecutionStatus.PENDING:  # on its way to the executor, which could not find it yet
+            answer = self._answer()
+            if self._intake.attach(client_order_id, partial(_resolve, answer)):
+                await answer
+                order = self._known(client_order_id)
+        if not order.is_open:
+            return order
+        executor = self._executors.get(order.environment)
+        if executor is None:
+            raise ExecutionPipelineError(
+                f"Order {client_order_id} works in {order.environment}, which is not in execution.environments: "
+                "enable it to cancel the order."
+            )
+        await executor.cancel(order, reason)
+        with suppress(JournalError):  # a cancel is never held up by the journal; its record follows
+            await self._journal.reached(self._journal.next_seq - 1)
+        return self._known(client_order_id)
+
+    def _known(self, client_order_id: str) -> Order:
+        """Return the order as decided; raises ExecutionPipelineError when no order has this id."""
+        order = self._tracker.current(client_order_id) or self._tracker.order(client_order_id)
+        if order is None:
+            raise ExecutionPipelineError(f"No order has the client_order_id {client_order_id!r}.")
+        return order
+
+    async def cancel_all(
+        self,
+        *,
+        symbol: str | None = None,
+        strategy_key: str | None = None,
+        environment: str | None = None,
+        reason: str = "cancelled by request",
+    ) -> list[str]:
+        """Cancel every open order that matches all given filters; returns their client_order_ids."""
+        self._require_running()
+        matching = [
+            order.client_order_id
+            for order in self._tracker.working_orders()
+            if symbol in {None, order.symbol}
+            and strategy_key in {None, order.strategy_key}
+            and environment in {None, order.environment}
+        ]
+        for client_order_id in matching:
+            await self.cancel_order(client_order_id, reason=reason)
+        return matching
+
+    # -- views ---------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def subscribe(self, from_seq: int | None = None) -> AsyncIterator[AsyncIterator[OrderEvent]]:
+        """Every durable order event in journal order, from now on or from ``from_seq``; ends with the pipeline."""
+        events = order_events(self._journal, self._journal.durable_seq + 1 if from_seq is None else from_seq)
+        try:
+            yield events
+        finally:
+            await events.aclose()
+
+    async def wait_for(self, client_order_id: str, timeout: float | None = None) -> Order:  # noqa: ASYNC109 -- the contract's name
+        """Return the order once it has ended.
+
+        Raises:
+            TimeoutError: it has not within ``timeout`` seconds (of the pipeline's clock).
+            ExecutionPipelineError: not running, or no order has this id.
+        """
+        self._require_running()
+        self._known(client_order_id)
+        order = self._tracker.order(client_order_id)
+        if order is not None and not order.is_open:
+            return order
+        return await self._endings.of(client_order_id, timeout)
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return the order, or None when no intent with this id passed the gates."""
+        return self._tracker.order(client_order_id)
+
+    def open_orders(self) -> list[Order]:
+        """Return every order that can still trade, oldest first."""
+        return self._tracker.open_orders()
+
+    def recent_orders(self) -> list[Order]:
+        """Return the open orders and those that ended lately, newest first."""
+        return self._tracker.open_orders()[::-1] + self._tracker.ended_orders()
+
+    async def story(self, client_order_id: str) -> list[OrderEvent]:
+        """Return all that the journal holds about one submission, oldest first."""
+        return [event for event in await self._journal.events_of(client_order_id) if isinstance(event, OrderEvent)]
+
+    def positions(self) -> dict[str, Position]:
+        """Return the default environment's positions by symbol."""
+        return dict(self._account_of(self.env).portfolio.positions)
+
+    def fees(self) -> dict[str, Decimal]:
+        """Return what was paid in fees, by currency."""
+        return dict(self._account_of(self.env).portfolio.fees)
+
+    def risk_snapshot(self) -> RiskSnapshot:
+        """Measure the default environment's account at current marks."""
+        self._account_of(self.env)
+        return self._risk.snapshot(self.env)
+
+    def health(self) -> dict[str, dict[str, object]]:
+        """Return each check as ``{"ok": …, "detail": …}``."""
+        error, waiting = self._journal.error, self._engine.waiting if self._engine.running else 0
+        ages = [age for age in map(self.market.age, self.instruments) if age is not None]
+        fed = f"{len(ages)} symbols quoted, the oldest {max(ages):.1f} s ago" if ages else "no symbol is quoted"
+        checks = {
+            "pipeline": (self._engine.running, "running" if self._engine.running else "not running"),
+            "journal": (error is None, str(error or f"{self._journal.durable_seq} events durable")),
+            "lock": (
+                self._engine.lock.held,
+                "held by this process" if self._engine.lock.held else "not held",
+            ),
+            "feed": (self._engine.feed_error is None and bool(ages), str(self._engine.feed_error or fed)),
+            "intake": (waiting < self.settings.execution.intake_capacity, f"{waiting} intents waiting"),
+        }
+        return {name: {"ok": ok, "detail": detail} for name, (ok, detail) in checks.items()}
+
+    def _account_of(self, environment: str) -> Account:
+        account = self._accounts.get(environment)
+        if account is None:
+            raise ExecutionPipelineError(f"Environment {environment} has no account: it has no executor here.")
+        return account
+
+    def _require_running(self) -> None:
+        if not self._engine.running:
+            raise ExecutionPipelineError(
+                "The pipeline is not running: use it inside `async with ExecutionPipeline(…)`."
+            )
+
+
+def _resolve(answer: asyncio.Future[ExecutionResult], result: ExecutionResult) -> None:
+    if not answer.done():
+        answer.set_result(result)
