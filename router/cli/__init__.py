@@ -1,0 +1,87 @@
+"""The command ``router``: what there is to type, and how every failure ends.
+
+Commands are named here and imported only when one is called, so that the answer to a small question comes at
+once. Whatever goes wrong ends in one or two lines on stderr and an exit code of ``common.ExitCode``, never in
+a traceback. This package must not decide anything about orders.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from router.cli.common import ExitCode, fail, report
+
+_COMMANDS = {
+    "serve": ("serve:serve", "Run the router until SIGTERM or Ctrl-C."),
+    "demo": ("demo:demo", "Run two example strategies against a router on paper, and show what came of it."),
+    "submit": ("orders:submit", "Send one order to the running router."),
+    "orders": ("orders:orders", "List open and recently ended orders."),
+    "order": ("orders:order", "Tell one order's story."),
+    "cancel": ("orders:cancel", "Cancel one order, or all that match."),
+    "status": ("orders:status", "Tell how the running router is."),
+    "governance": ("look:governance", "Show which features are approved and which are locked."),
+    "explain": ("look:explain", "Say what a status means, what to do and by when."),
+    "bench": ("bench:bench", "Measure intents per second and latency on this machine."),
+}
+_GROUPS = {
+    "journal": (
+        "Check or export the journal, beside a running router too.",
+        {
+            "verify": ("look:journal_verify", "Check the hash chain and every event."),
+            "export": ("look:journal_export", "Write every event as one JSON line."),
+        },
+    ),
+    "config": (
+        "Look at the configuration.",
+        {
+            "show": ("look:config_show", "Show the settings that count, secrets redacted."),
+            "schema": ("look:config_schema", "Print the JSON Schema of config.toml."),
+        },
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        code = _app()(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        command = " ".join(["router", *(error.command_chain or ())])
+        return fail(ExitCode.USAGE, f"{error}", f"Try: {command} --help")
+    except BaseException as error:  # noqa: BLE001 - the outermost boundary: no traceback reaches a user
+        return report(error)
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _app() -> App:
+    app = App(
+        name="router",
+        help="An order router for paper, shadow and testnet. Live is locked.",
+        help_epilogue=f"Exit codes: {ExitCode.table()}.",
+        version=_version,
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    for name, (target, text) in _COMMANDS.items():
+        app.command(f"router.cli.{target}", name=name, help=text)
+    for group, (text, commands) in _GROUPS.items():
+        sub = App(name=group, help=text)
+        for name, (target, about) in commands.items():
+            sub.command(f"router.cli.{target}", name=name, help=about)
+        app.command(sub)
+    return app
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - 30 ms that only --version needs
+
+    try:
+        return f"router {version('router')}"
+    except PackageNotFoundError:
+        return "router (not installed)"

@@ -1,0 +1,187 @@
+"""The router as seen from another process: typed questions over its Unix socket.
+
+Answers are the same types as in process. A refused order is an answer, not an exception. This module must not
+know how the router decides, nor the command line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, UnixConnector
+from yarl import URL
+
+from router.domain.events import AnyEvent
+from router.domain.intent import OrderIntent, encode_intent
+from router.domain.order import Order
+from router.domain.result import ExecutionResult
+from router.errors import ExecutionPipelineError
+from router.gateway import RouterNotRunningError
+
+_ANSWER_TIMEOUT_S: Final = 30.0
+_Answer = TypeVar("_Answer")
+
+
+class OrderStory(msgspec.Struct, frozen=True):
+    """An order, the answer to its submission, and everything that happened to it.
+
+    ``order`` is None for a submission that was refused before it became one.
+    """
+
+    order: Order | None
+    result: ExecutionResult | None
+    events: list[AnyEvent]
+
+
+class _Orders(msgspec.Struct):
+    orders: list[Order]
+
+
+class _OneOrder(msgspec.Struct):
+    order: Order
+
+
+class _Cancelled(msgspec.Struct):
+    client_order_ids: list[str]
+
+
+class _Problem(msgspec.Struct):
+    status: int
+    detail: str
+
+
+class RouterClient:
+    """Asks a running router; use it as an async context manager.
+
+    Args:
+        socket_path: ``router.sock`` under the router's home.
+    """
+
+    def __init__(self, socket_path: str | Path) -> None:
+        self._socket_path = Path(socket_path)
+        self._session: ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = ClientSession(
+            connector=UnixConnector(path=str(self._socket_path)),
+            timeout=ClientTimeout(total=_ANSWER_TIMEOUT_S),
+            raise_for_status=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._session is not None, "entered before left"
+        await self._session.close()
+
+    async def submit_order(self, intent: OrderIntent) -> ExecutionResult:
+        """Send one intent and return its answer; whatever is in it, the router answers."""
+        return await self._ask("POST", "/v1/orders", ExecutionResult, body=encode_intent(intent))
+
+    async def orders(self, *, open_only: bool = False) -> list[Order]:
+        """Return open and recently ended orders, newest first."""
+        answer = await self._ask("GET", "/v1/orders", _Orders, query={"open": ""} if open_only else {})
+        return answer.orders
+
+    async def order(self, client_order_id: str) -> OrderStory:
+        """Return one order's story; raises ExecutionPipelineError when there is none."""
+        return await self._ask("GET", _order_path(client_order_id), OrderStory)
+
+    async def wait_for(self, client_order_id: str, *, timeout: float) -> OrderStory:  # noqa: ASYNC109
+        """Return the order's story once it has ended; raises TimeoutError when that takes longer."""
+        return await self._ask(
+            "GET",
+            _order_path(client_order_id),
+            OrderStory,
+            query={"wait": str(timeout)},
+            timeout=timeout + _ANSWER_TIMEOUT_S,
+        )
+
+    async def cancel_order(self, client_order_id: str, *, reason: str) -> Order:
+        """Ask for the order's cancellation and return it as it is then."""
+        answer = await self._ask("DELETE", _order_path(client_order_id), _OneOrder, query={"reason": reason})
+        return answer.order
+
+    async def cancel_all(self, *, symbol: str | None = None, strategy_key: str | None = None, reason: str) -> list[str]:
+        """Ask for the cancellation of every open order that matches; returns their ids."""
+        body = msgspec.json.encode({"symbol": symbol, "strategy_key": strategy_key, "reason": reason})
+        answer = await self._ask("POST", "/v1/cancel_all", _Cancelled, body=body)
+        return answer.client_order_ids
+
+    async def status(self) -> dict[str, Any]:
+        """Return how the router is: environment, health, open orders, positions, fees, risk."""
+        return await self._ask("GET", "/v1/status", dict[str, Any])
+
+    async def health(self) -> dict[str, Any]:
+        """Return the health checks, red or not."""
+        return await self._ask("GET", "/health", dict[str, Any], accept=(503,))
+
+    async def governance(self) -> dict[str, str]:
+        """Return the status of every governance key."""
+        return await self._ask("GET", "/v1/governance", dict[str, str])
+
+    async def risk(self) -> dict[str, Any]:
+        """Return equity, drawdown, exposure and every limit with its headroom."""
+        return await self._ask("GET", "/v1/risk", dict[str, Any])
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[_Answer],
+        *,
+        body: bytes | None = None,
+        query: dict[str, str] | None = None,
+        timeout: float = _ANSWER_TIMEOUT_S,  # noqa: ASYNC109 - it is aiohttp that keeps it
+        accept: tuple[int, ...] = (),
+    ) -> _Answer:
+        """Send one request.
+
+        Raises:
+            RouterNotRunningError: nothing listens on the socket, or it went away.
+            TimeoutError: no answer in time.
+            ExecutionPipelineError: the router could not answer; its text says why.
+        """
+        if self._session is None:
+            raise ExecutionPipelineError("RouterClient is used outside of `async with`")
+        try:
+            async with self._session.request(
+                method,
+                URL(f"http://router{path}", encoded=True),
+                data=body,
+                params=query,
+                timeout=ClientTimeout(total=timeout),
+                headers={"Content-Type": "application/json"} if body is not None else None,
+            ) as response:
+                content = await response.read()
+        except TimeoutError:
+            raise TimeoutError(f"The router did not answer within {timeout:g} s.") from None
+        except ClientConnectorError:
+            raise RouterNotRunningError(f"No router listens on {self._socket_path}. Start it: router serve") from None
+        except ClientError:
+            raise RouterNotRunningError(
+                f"The router on {self._socket_path} went away before it answered. "
+                "Once it runs again, an order may be sent again with the same intent_id."
+            ) from None
+        if response.status == 200 or response.status in accept:
+            return msgspec.json.decode(content, type=kind)
+        detail = _detail(content)
+        if response.status == 504:
+            raise TimeoutError(detail)
+        raise ExecutionPipelineError(detail)
+
+
+def _order_path(client_order_id: str) -> str:
+    return f"/v1/orders/{quote(client_order_id, safe='')}"
+
+
+def _detail(content: bytes) -> str:
+    try:
+        return msgspec.json.decode(content, type=_Problem).detail
+    except msgspec.DecodeError:
+        return f"The router answered something unexpected: {content[:200].decode(errors='replace')}"

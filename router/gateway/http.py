@@ -1,0 +1,233 @@
+"""The HTTP face of one pipeline: JSON in, the pipeline's own answers out.
+
+An answer that refuses (INVALID, BLOCKED_*) is an answer: 200. What cannot be answered is problem+json
+(RFC 9457) with text for people; traces go to the log only. This module must not know sockets, signals or who
+may connect.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from router.domain.enums import ExecutionStatus
+from router.domain.events import Answered, OrderEvent, encode_event
+from router.domain.intent import intent_from, json_form
+from router.domain.order import order_document
+from router.errors import ExecutionPipelineError, JournalError, RouterError
+from router.execution.pipeline import ExecutionPipeline
+from router.governance.go_no_go import governance_status
+from router.logs import get_logger, log_health
+from router.operations.actions import status_table
+
+_MAX_BODY: Final = 256 * 1024
+_MAX_WAIT_S: Final = 3600.0
+_PIPELINE: Final = web.AppKey("pipeline", ExecutionPipeline)
+_encoder: Final = msgspec.json.Encoder(enc_hook=json_form, decimal_format="string")
+_decoder: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(float_hook=Decimal)
+_log: Final = get_logger(stage="gateway")
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ProblemError(RouterError):
+    """A request that cannot be answered: HTTP status and text."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def make_app(pipeline: ExecutionPipeline) -> web.Application:
+    """Return the application that serves ``pipeline``."""
+    app = web.Application(middlewares=[_problems], client_max_size=_MAX_BODY)
+    app[_PIPELINE] = pipeline
+    app.add_routes(
+        [
+            web.post("/v1/orders", _submit),
+            web.get("/v1/orders", _orders),
+            web.get("/v1/orders/{client_order_id}", _order),
+            web.delete("/v1/orders/{client_order_id}", _cancel),
+            web.post("/v1/cancel_all", _cancel_all),
+            web.get("/v1/governance", _governance),
+            web.get("/v1/risk", _risk),
+            web.get("/v1/statuses", _statuses),
+            web.get("/v1/status", _status),
+            web.get("/health", _health),
+        ]
+    )
+    return app
+
+
+_STATUS_OF: Final = (
+    (JournalError, 503),
+    (ExecutionPipelineError, 409),
+    (TimeoutError, 504),
+    (RouterError, 400),
+)
+"""HTTP status of an expected failure; first match counts."""
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ProblemError as problem:
+        return _problem(problem.status, str(problem))
+    except web.HTTPException as error:
+        return _problem(error.status, f"{request.method} {request.path}: {error.reason}.")
+    except Exception as error:  # noqa: BLE001 - no trace reaches a client
+        for kind, status in _STATUS_OF:
+            if isinstance(error, kind):
+                return _problem(status, str(error) or "No answer in time.")
+        _log.error("request failed", method=request.method, path=request.path, exc_info=error)
+        return _problem(500, "The router failed to answer; the trace is in its log.")
+
+
+def _problem(status: int, detail: str) -> web.Response:
+    title = web.Response(status=status).reason
+    return _json({"title": title, "status": status, "detail": detail}, status, "application/problem+json")
+
+
+def _json(value: Any, status: int = 200, content_type: str = "application/json") -> web.Response:
+    return web.Response(body=_encoder.encode(value), status=status, content_type=content_type)
+
+
+async def _submit(request: web.Request) -> web.Response:
+    intent = intent_from(await _body(request))
+    return _json(await request.app[_PIPELINE].submit_order(intent, raise_on_governance_violation=False))
+
+
+async def _orders(request: web.Request) -> web.Response:
+    pipeline = request.app[_PIPELINE]
+    wanted = {key: value for key, value in request.query.items() if key in {"symbol", "strategy_key", "environment"}}
+    orders = pipeline.open_orders() if "open" in request.query else pipeline.recent_orders()
+    return _json(
+        {
+            "orders": [
+                order_document(order)
+                for order in orders
+                if all(getattr(order, key) == value for key, value in wanted.items())
+            ]
+        }
+    )
+
+
+async def _order(request: web.Request) -> web.Response:
+    """Tell the order's story; with ``?wait=SECONDS`` once it has ended, or 504 if it has not by then."""
+    client_order_id = request.match_info["client_order_id"]
+    pipeline = request.app[_PIPELINE]
+    if "wait" in request.query and pipeline.order(client_order_id) is not None:
+        try:
+            await pipeline.wait_for(client_order_id, timeout=_seconds(request.query["wait"]))
+        except TimeoutError:
+            raise ProblemError(504, f"Order {client_order_id} has not ended yet.") from None
+    return _json(await _story(pipeline, client_order_id))
+
+
+async def _story(pipeline: ExecutionPipeline, client_order_id: str) -> dict[str, Any]:
+    events: list[OrderEvent] = await pipeline.story(client_order_id)
+    order = pipeline.order(client_order_id)
+    if not events and order is None:
+        raise ProblemError(404, f"No order has the client_order_id {client_order_id}.")
+    answers = [event.result for event in events if isinstance(event, Answered)]
+    return {
+        "order": None if order is None else order_document(order),
+        "result": answers[-1] if answers else None,
+        "events": [msgspec.Raw(encode_event(event)) for event in events],
+    }
+
+
+async def _cancel(request: web.Request) -> web.Response:
+    client_order_id = request.match_info["client_order_id"]
+    pipeline = request.app[_PIPELINE]
+    if pipeline.order(client_order_id) is None:
+        raise ProblemError(404, f"No order has the client_order_id {client_order_id}.")
+    order = await pipeline.cancel_order(client_order_id, reason=request.query.get("reason") or "operator")
+    return _json({"order": order_document(order)})
+
+
+async def _cancel_all(request: web.Request) -> web.Response:
+    body = await _body(request) if request.can_read_body else {}
+    allowed = {"symbol", "strategy_key", "environment", "reason"}
+    if not isinstance(body, dict) or not all(isinstance(value, str | None) for value in body.values()):
+        raise ProblemError(400, "The body must be a JSON object of texts.")
+    if unknown := sorted(body.keys() - allowed):
+        raise ProblemError(400, f"Unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}.")
+    reason = body.pop("reason", None) or "operator"
+    cancelled = await request.app[_PIPELINE].cancel_all(**body, reason=reason)
+    return _json({"client_order_ids": cancelled})
+
+
+async def _body(request: web.Request) -> Any:
+    """Decode the body; numbers keep every digit."""
+    try:
+        return _decoder.decode(await request.read())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemError(400, f"The body is not JSON: {error}") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _MAX_WAIT_S:
+        raise ProblemError(400, f"wait must be a number of seconds from 0 to {_MAX_WAIT_S:.0f}, not {text!r}.")
+    return seconds
+
+
+async def _governance(request: web.Request) -> web.Response:
+    settings = request.app[_PIPELINE].settings
+    return _json(governance_status(msgspec.structs.asdict(settings.governance)))
+
+
+async def _risk(request: web.Request) -> web.Response:
+    return _json(request.app[_PIPELINE].risk_snapshot())
+
+
+async def _statuses(request: web.Request) -> web.Response:
+    return _json(list(status_table(request.query.get("lang", "en")).values()))
+
+
+async def _health(request: web.Request) -> web.Response:
+    checks = _checks(request.app[_PIPELINE])
+    red = [name for name, check in checks.items() if not check["ok"]]
+    document = {"status": "DEGRADED" if red else "OK", "red": red, "checks": checks}
+    return _json(document, 503 if red else 200)
+
+
+async def _status(request: web.Request) -> web.Response:
+    pipeline = request.app[_PIPELINE]
+    open_orders = pipeline.open_orders()
+    return _json(
+        {
+            "pid": os.getpid(),
+            "env": pipeline.env,
+            "session_id": pipeline.session_id,
+            "journal": str(pipeline.journal_path),
+            "health": _checks(pipeline),
+            "open_orders": len(open_orders),
+            "outcome_unknown": sum(order.outcome_unknown for order in open_orders),
+            "partially_filled": sum(order.status is ExecutionStatus.PARTIALLY_FILLED for order in open_orders),
+            **_account(pipeline),
+        }
+    )
+
+
+def _account(pipeline: ExecutionPipeline) -> dict[str, Any]:
+    """Return the default environment's account; one without an executor has none."""
+    try:
+        risk = pipeline.risk_snapshot()
+    except ExecutionPipelineError:
+        return {"positions": {}, "fees": {}, "risk": None}
+    return {"positions": pipeline.positions(), "fees": pipeline.fees(), "risk": risk}
+
+
+def _checks(pipeline: ExecutionPipeline) -> dict[str, Any]:
+    return {**pipeline.health(), "log": log_health()}
