@@ -26,6 +26,8 @@ from router.execution.pipeline import ExecutionPipeline
 from router.gateway.http import make_app
 from router.settings import Settings, settings_to_builtins
 
+_NOT_ENFORCED: Final = ("safety", "watchers", "gateway", "alerts", "testnet")
+"""Sections that are checked and kept, but that nothing obeys so far: said at every start."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _LONGEST_SOCKET_PATH: Final = 107  # bytes, Linux
 _REQUESTS_MAY_FINISH_S: Final = 2.0
@@ -57,6 +59,7 @@ async def serve(
         async with _stop_signals() as stop, ExecutionPipeline(None, settings, clock=clock) as pipeline:
             snapshot = _snapshot(settings, clock)
             async with _gateway(pipeline, home / "router.sock") as path:
+                log.warning("settings_not_enforced_yet", sections=_NOT_ENFORCED)
                 log.info("router started", pid=os.getpid(), socket=str(path), config_snapshot=str(snapshot))
                 if started is not None:
                     started(path)
@@ -155,6 +158,9 @@ def _is_alive(path: Path) -> bool:
 def _snapshot(settings: Settings, clock: Clock) -> Path:
     """Write the settings that count, secrets redacted, for incidents (runbook §6.1); returns the file."""
     path = settings.home_path / "snapshots" / f"config_{clock.now():%Y%m%d_%H%M%S}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(settings_to_builtins(settings)), indent=2))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(settings_to_builtins(settings)), indent=2))
+    except OSError as error:  # a full disk must not keep working orders from being cancelled
+        logs.get_logger(stage="app").error("config_snapshot_failed", path=str(path), reason=str(error.strerror))
     return path

@@ -281,6 +281,18 @@ async def test_a_loss_is_still_blocked_after_a_restart(tmp_path: Path) -> None:
         assert_blocked(await pipeline.submit_order(intent()), "Daily loss limit reached", "0.03")
 
 
+async def test_a_peak_that_an_order_was_sent_at_is_remembered_without_a_fill(tmp_path: Path) -> None:
+    clock = VirtualClock(NOON)
+    limits = LOOSE | {"max_drawdown": "0.05"}
+    async with ExecutionPipeline("paper", settings(tmp_path, limits=limits), clock=clock) as pipeline:
+        assert (await pipeline.submit_order(intent(quantity=1))).is_success
+        move(pipeline, "BTC/USD", "59999.5", "60000.5")
+        assert (await pipeline.submit_order(resting())).order_status is S.SUBMITTED
+    fallen = settings(tmp_path, limits=limits, quotes=QUOTES | {"BTC/USD": ("50999.5", "51000.5")})
+    async with ExecutionPipeline("paper", fallen, clock=clock) as pipeline:
+        assert_blocked(await pipeline.submit_order(intent()), "Drawdown limit breached", "0.05")
+
+
 async def test_the_daily_loss_ends_with_the_utc_day_and_the_drawdown_does_not(tmp_path: Path) -> None:
     clock = VirtualClock(NOON)
     async with ExecutionPipeline("paper", settings(tmp_path), clock=clock) as pipeline:

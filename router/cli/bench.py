@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from router import logs
-from router.cli.common import settle_heap
+from router.cli.common import CommandError, ExitCode, settle_heap
 from router.clock import SystemClock
 from router.domain.enums import ExecutionStatus
 from router.domain.intent import OrderIntent
@@ -172,6 +172,8 @@ def bench(*, intents: int = 5000, config: str | None = None, json: bool = False)
         config: path of config.toml.
         json: print the report as one JSON object.
     """
+    if intents < 1:
+        raise CommandError("--intents must be above 0", ExitCode.USAGE)
     settle_heap()
     report = run(intents, config)
     print(msgspec.json.encode(report).decode() if json else table(report))

@@ -39,6 +39,8 @@ async def demo(
     count = (_INTENTS_REPLAY if replay else _INTENTS_SYNTHETIC) if intents is None else intents
     if count < 1 or (speed is not None and not (speed.is_finite() and speed > 0)):
         raise CommandError("--intents and --speed must be above 0", ExitCode.USAGE)
+    if replay is not None and not replay:
+        raise CommandError("--replay needs at least one recording", ExitCode.USAGE)
     base = common.settings().home_path
     folder = _fresh(base / "demo") if home is None else home
     market = f"{len(replay)} recordings" if replay else "a made-up market"

@@ -29,6 +29,7 @@ from router.domain.result import ExecutionResult
 from router.gateway.client import OrderStory, RouterClient
 from router.operations.actions import explain
 
+_LONGEST_WAIT_S: Final = 3600
 _ACCEPTED: Final = frozenset({ExecutionStatus.SUCCESS, ExecutionStatus.SUBMITTED})
 
 
@@ -77,6 +78,8 @@ async def submit(
         intent_id=intent_id,
         environment=env,
     )
+    if not 0 <= timeout <= _LONGEST_WAIT_S:
+        raise CommandError(f"--timeout must be from 0 to {_LONGEST_WAIT_S} seconds; nothing was sent", ExitCode.USAGE)
     async with _client(common) as client:
         result = await client.submit_order(intent)
         if result.status not in _ACCEPTED or not wait or result.client_order_id is None:

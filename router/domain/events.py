@@ -73,12 +73,14 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
 
 class Pending(OrderEvent, frozen=True, kw_only=True, tag="pending"):
-    """All gates passed; durable before any executor hears of it. ``reference`` is the quote the gates saw."""
+    """All gates passed; durable before any executor hears of it. ``reference`` is the quote the gates saw, ``account``
+    how the account stood then: what a peak without a fill is rebuilt from."""
 
     intent: OrderIntent
     environment: str
     session_id: str
     reference: Quote | None = None
+    account: AccountMark | None = None
 
 
 class Submitted(OrderEvent, frozen=True, kw_only=True, tag="submitted"):

@@ -7,13 +7,16 @@ raises, because only validation may answer (spec §3). This module must not know
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import msgspec
 from msgspec.structs import astuple, force_setattr
 
 _REPR_LIMIT = 200
+_EXACTLY = Context(prec=200)
+_NUMBERS = frozenset({"quantity", "price"})
+_WORDS = frozenset({"side", "order_type", "time_in_force"})
 _NUMBER_LIMIT = 100  # characters; longer text is not a number anybody meant
 _NUMBER_BITS = 1000  # an int beyond is no number either, and with millions of digits takes minutes to convert
 _SHORT, _SPARE = 1000, 400  # bytes that cannot nest too deeply; levels that must be left to read it again
@@ -132,15 +135,25 @@ def safe_repr(thing: object) -> str:
 
 
 def same_content(first: OrderIntent, second: OrderIntent) -> bool:
-    """Whether two intents ask for the same thing: equal once encoded, so that 1 and "1.0" stay different texts.
+    """Whether two intents ask for the same thing.
 
-    A default that was written out and the order of metadata's keys make no difference.
+    Neither the zeros of a number (0.1 is 0.10), nor the case of a word, nor a default that was written out, nor the
+    order of metadata's keys make a difference.
     """
     return _content(first) == _content(second)
 
 
 def _content(intent: OrderIntent) -> bytes:
-    return msgspec.json.encode(msgspec.json.decode(_encoder.encode(astuple(intent))), order="deterministic")
+    fields = msgspec.json.decode(_encoder.encode(astuple(intent)))
+    named = zip(OrderIntent.__struct_fields__, fields, strict=True)
+    return msgspec.json.encode([_canonical(name, value) for name, value in named], order="deterministic")
+
+
+def _canonical(field: str, value: Any) -> Any:
+    if field in _WORDS and isinstance(value, str):
+        return value.lower()
+    number = exact(value) if field in _NUMBERS else value
+    return number.normalize(_EXACTLY) if isinstance(number, Decimal) and number.is_finite() else value
 
 
 def encode_intent(intent: OrderIntent) -> bytes:

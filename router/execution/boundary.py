@@ -44,13 +44,17 @@ class Boundary:
                 governance_status=result.governance_status or self._register(),
             )
         self._tracker.answer(submission, result)
-        if self._journal.error is not None and not result.executor_called:
-            return result  # refused anyway; its record follows when the journal can be written again
         try:
-            await self._journal.durable(patient=result.executor_called)
-        except JournalError:
-            return result
+            await self._recorded()
+        except JournalError as error:
+            return _unrecorded(submission, error) if result.executor_called else result
         return result
+
+    async def _recorded(self) -> None:
+        """Wait for the record; raises JournalError, at once while the journal is known to fail."""
+        if self._journal.error is not None:
+            raise JournalError(*self._journal.error.args)
+        await self._journal.durable()
 
     def _error(self, submission: Submission, error: Exception) -> ExecutionResult:
         self._log.error(
@@ -66,3 +70,16 @@ class Boundary:
             reason=f"{type(error).__name__}: {error}. Collect the logs, open an incident (run_id {submission.run_id}).",
             stacktrace="".join(traceback.format_exception(error)),
         )
+
+
+def _unrecorded(submission: Submission, error: JournalError) -> ExecutionResult:
+    """Answer with no more than what is durable: the order was handed over, its outcome is not recorded yet."""
+    assert submission.order is not None, "only a validated order is handed over"
+    return submission.answer(
+        ExecutionStatus.SUBMITTED,
+        order_status=ExecutionStatus.PENDING,
+        leaves_quantity=submission.order.quantity,
+        executor_called=True,
+        outcome_unknown=True,
+        reason=f"Handed over, but the executor's answer cannot be recorded: {error} Ask again with the same intent_id.",
+    )

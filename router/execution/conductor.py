@@ -62,13 +62,10 @@ class Conductor(Generic[Answer]):
             self._step(coroutine, deliver, None)
 
     def failed(self, error: JournalError) -> None:
-        """Raise ``error`` in all that wait, except in the patient, who wait for a later write."""
+        """Raise ``error`` in all that wait."""
         parked, self._parked = self._parked, deque()
         for waiting in parked:
-            if waiting.until.patient:
-                self._parked.append(waiting)
-            else:
-                self._step(waiting.coroutine, waiting.deliver, JournalError(*error.args))  # one trace each
+            self._step(waiting.coroutine, waiting.deliver, JournalError(*error.args))  # one trace each
 
     def _step(self, coroutine: Coroutine[Any, Any, Answer], deliver: Deliver[Answer], error: Exception | None) -> None:
         try:
@@ -91,7 +88,7 @@ def _adopted(coroutine: Coroutine[Any, Any, Answer], wanted: object, journal: Jo
     while True:
         try:
             if isinstance(wanted, Durable):
-                yield from _until_durable(journal, wanted).__await__()
+                yield from journal.reached(wanted.seq).__await__()
             elif not isinstance(wanted, OwnTask):
                 yield wanted
         except BaseException as error:  # noqa: BLE001 -- the coroutine must see its own task's end too
@@ -103,11 +100,3 @@ def _adopted(coroutine: Coroutine[Any, Any, Answer], wanted: object, journal: Jo
         except StopIteration as end:
             answer: Answer = end.value
             return answer
-
-
-async def _until_durable(journal: Journal, wanted: Durable) -> None:
-    if not wanted.patient:
-        await journal.reached(wanted.seq)
-        return
-    while journal.durable_seq < wanted.seq:
-        await journal.moved()

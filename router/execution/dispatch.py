@@ -73,8 +73,10 @@ def accepted(submission: Submission, tracker: Tracker) -> ExecutionResult:
     order = tracker.current(submission.client_order_id)
     assert order is not None, "an order that was handed over is tracked"
     verdict, reason = ExecutionStatus.SUCCESS, None
+    if order.status in (ExecutionStatus.REJECTED, ExecutionStatus.EXPIRED):
+        reason = tracker.reason(order.client_order_id)
     if order.status is ExecutionStatus.REJECTED:
-        verdict, reason = ExecutionStatus.REJECTED, tracker.reason(order.client_order_id)
+        verdict = ExecutionStatus.REJECTED
     elif order.outcome_unknown or order.status is ExecutionStatus.PENDING:
         verdict = ExecutionStatus.SUBMITTED
         reason = "Handed over, outcome not proved yet. It is being looked up; do not send it again."

@@ -137,7 +137,7 @@ class Engine:
 
         Waits at most ``_STOP_S`` for answers; a submission without one by then is answered after the next start.
         """
-        self.running = False
+        started, self.running = self._runner is not None, False
         self._stop.set()
         try:
             if self._runner is not None:
@@ -149,7 +149,8 @@ class Engine:
             await self.journal.close()
             self.lock.release()
             self._arrivals.close()
-        self._log.info("pipeline_stopped", events=self.journal.durable_seq)
+        if started:
+            self._log.info("pipeline_stopped", events=self.journal.durable_seq)
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.result()

@@ -91,7 +91,7 @@ class ExecutionPipeline:
     ) -> None:
         self.settings = load_settings(config)
         self.clock = clock or SystemClock()
-        self.env = str(env or self.settings.execution.environment)
+        self.env = str(env if env is not None else self.settings.execution.environment)
         self.session_id = session_id(self.env, self.clock.now())
         self.home = self.settings.home_path
         self.journal_path = self.home / "journal.db"
@@ -238,7 +238,10 @@ class ExecutionPipeline:
     # -- cancels -------------------------------------------------------------------------------------------
 
     async def cancel_order(self, client_order_id: str, *, reason: str = "cancelled by request") -> Order:
-        """Ask the executor to end an order, past every gate and queue; returns the order as it then stands.
+        """Ask the executor to end an order, past every gate and queue; returns the order as far as it is durable.
+
+        While the journal cannot be written that is still the working order: the cancel was carried out, but a
+        restart would not know of it.
 
         Raises:
             ExecutionPipelineError: not running, or no order has this id.
@@ -250,6 +253,8 @@ class ExecutionPipeline:
             if self._intake.attach(client_order_id, partial(_resolve, answer)):
                 await answer
                 order = self._known(client_order_id)
+            else:
+                answer.cancel()
         if not order.is_open:
             return order
         executor = self._executors.get(order.environment)
@@ -261,7 +266,7 @@ class ExecutionPipeline:
         await executor.cancel(order, reason)
         with suppress(JournalError):  # a cancel is never held up by the journal; its record follows
             await self._journal.reached(self._journal.next_seq - 1)
-        return self._known(client_order_id)
+        return self._tracker.order(client_order_id) or self._known(client_order_id)
 
     def _known(self, client_order_id: str) -> Order:
         """Return the order as decided; raises ExecutionPipelineError when no order has this id."""

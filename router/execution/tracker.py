@@ -138,6 +138,7 @@ class Tracker:
             environment=submission.environment,
             session_id=submission.session_id,
             reference=submission.reference,
+            account=self._accounts[order.environment].account_mark(order.created_at.date()),
         )
         self._record(event, order)
 
@@ -223,7 +224,7 @@ class Tracker:
         elif order is not None:
             order = lifecycle.apply(order, event)
         if order is not None:
-            self._remember(event, order, event.account if isinstance(event, PartiallyFilled | Filled) else None)
+            self._remember(event, order, getattr(event, "account", None))
             self._show(order)
 
     # -- inside --------------------------------------------------------------------------------------------
@@ -303,9 +304,9 @@ class Tracker:
             self._trades.setdefault(client_order_id, set()).add(event.trade_id)
             if account is not None:
                 _book(account.portfolio, order, event)
-                if mark is not None:
-                    account.portfolio.restore(event.ts_recorded.date(), mark)
         if account is not None:
+            if mark is not None:
+                account.portfolio.restore(event.ts_recorded.date(), mark)
             account.holds.set(order, order.leaves_quantity)
         self._orders[client_order_id] = order
 

@@ -42,12 +42,11 @@ def _nobody(_: object) -> None:
 class Durable:
     """Awaitable: resumes once everything appended so far is on disk; see ``Journal.durable``."""
 
-    __slots__ = ("journal", "patient", "seq")
+    __slots__ = ("journal", "seq")
 
-    def __init__(self, journal: Journal, seq: int, patient: bool) -> None:
+    def __init__(self, journal: Journal, seq: int) -> None:
         self.journal = journal
         self.seq = seq
-        self.patient = patient
 
     def __await__(self) -> Generator[Durable, None, None]:
         if self.journal.durable_seq < self.seq:
@@ -101,13 +100,12 @@ class Journal(ABC):
         self._events.append(event)
         self._next_seq += 1
 
-    def durable(self, *, patient: bool = False) -> Durable:
+    def durable(self) -> Durable:
         """Return an awaitable for "all that was appended is on disk", for code run by the conductor.
 
-        A failed write raises JournalError in whoever awaits, unless ``patient``: then it waits until a later
-        write succeeds.
+        A failed write raises JournalError in whoever awaits.
         """
-        return Durable(self, self._next_seq - 1, patient)
+        return Durable(self, self._next_seq - 1)
 
     async def reached(self, seq: int) -> None:
         """Wait, in a task, until ``seq`` is durable; raises JournalError when a write fails meanwhile."""

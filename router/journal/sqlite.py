@@ -46,12 +46,13 @@ class SqliteJournal(Journal):
         """Open or create the file, migrate it, and replay it into ``fold``, checking the hash chain."""
         try:
             sqlite3.connect(self.path).close()  # what cannot be opened fails here: aiosqlite's thread would linger
+            _make_private(self.path)
             self._db = await aiosqlite.connect(self.path, isolation_level=None)
             await self._db.execute("PRAGMA journal_mode = WAL")
             await self._db.execute("PRAGMA synchronous = FULL")
             await self._migrate()
             await self._replay(fold)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             await self.close()
             raise _journal_error(self.path, "cannot be opened", error) from None
         except BaseException:
@@ -109,6 +110,12 @@ class SqliteJournal(Journal):
         if self._reader is None:
             self._reader = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
         return [decode_event(row[0]) for row in self._reader.execute(_BY_ORDER, (client_order_id,))]
+
+
+def _make_private(path: Path) -> None:
+    """Create the file for its owner only; SQLite gives its companions the same mode."""
+    if not path.exists():
+        path.touch(mode=0o600)
 
 
 def _journal_error(path: Path, what: str, error: Exception) -> JournalError:

@@ -28,3 +28,8 @@ def test_the_table_names_what_the_ratios_mean(capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr().out
     assert "intents/s" in shown
     assert "synchronous=FULL" in shown
+
+
+def test_nothing_to_measure_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--intents", "0"]) == 2
+    assert "--intents must be above 0" in capsys.readouterr().err

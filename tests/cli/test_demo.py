@@ -190,3 +190,8 @@ def test_ctrl_c_ends_it_without_a_trace(config: Path) -> None:
 
     assert process.returncode == 1
     assert (out, err) == ("", "router: interrupted\n")
+
+
+def test_a_replay_of_nothing_is_a_usage_error(demo: Any) -> None:
+    ended = demo("--replay")
+    assert (ended.code, "at least one recording" in ended.err) == (2, True)

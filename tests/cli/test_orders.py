@@ -148,3 +148,15 @@ def test_every_status_has_its_exit_code() -> None:
     assert {status for status, code in codes.items() if code == 0} == {S.SUCCESS, S.SUBMITTED}
     assert {status for status, code in codes.items() if code == 1} == {S.ERROR}
     assert {status for status, code in codes.items() if code == 10} == {*VERDICT_ONLY, S.REJECTED} - {S.SUCCESS}
+
+
+@pytest.mark.parametrize("timeout", ["-1", "nan", "1e9"])
+def test_an_impossible_timeout_is_refused_before_anything_is_sent(
+    run: Run, served: Served, ask: Any, timeout: str
+) -> None:
+    arguments = ("BTC/USD", "buy", "0.01", "--type", "limit", "--price", "40000", "--wait", "--timeout", timeout)
+    before = ask("orders")
+    ended = run("submit", *arguments, "--config", served.config)
+
+    assert (ended.code, "nothing was sent" in ended.err) == (2, True)
+    assert ask("orders") == before

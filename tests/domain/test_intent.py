@@ -351,5 +351,9 @@ def test_a_change_in_any_field_is_other_content(field: str) -> None:
     assert not same_content(intent(), intent(**{field: "7"}))
 
 
-def test_a_quantity_written_otherwise_is_other_content() -> None:
-    assert not same_content(intent(quantity=1), intent(quantity="1.0"))
+def test_zeros_and_case_make_no_other_content_but_a_tick_does() -> None:
+    def asked(quantity: str, price: str, side: str) -> OrderIntent:
+        return OrderIntent("BTC/USD", side, quantity, order_type="limit", price=price)
+
+    assert same_content(asked("0.01", "40000", "buy"), asked("0.0100", "4E4", "BUY"))
+    assert not same_content(asked("0.01", "40000", "buy"), asked("0.01", "40000.01", "buy"))

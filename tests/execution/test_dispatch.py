@@ -137,20 +137,20 @@ async def test_a_disk_that_fails_hands_nothing_over_and_releases_the_hold() -> N
         assert world.kinds == ["pending", "errored", "answered"]
 
 
-async def test_an_answer_to_an_executed_order_waits_for_the_disk_however_long() -> None:
+async def test_a_disk_that_fails_after_the_hand_over_claims_nothing_and_is_written_up_afterwards() -> None:
     async def fills(order: Order, emit: Emit) -> None:
         emit(trade(order, order.quantity))
         world.disk.full = True  # type: ignore[attr-defined]
 
     world = World(fills)
     async with world.running():
-        answer = world.start(intent())
-        await world.clock.advance(60)
-        assert not answer.done()
+        result = await world.submit(intent())
+        assert (result.status, result.executor_called, result.outcome_unknown) == (S.SUBMITTED, True, True)
+        assert (result.filled_quantity, world.kinds) == (Decimal(0), ["pending"])
         world.disk.full = False  # type: ignore[attr-defined]
         await world.clock.advance(2)
-        assert (await answer).is_success
         assert world.kinds == ["pending", "filled", "answered"]
+        assert world.events[-1].status is S.SUCCESS
 
 
 async def test_an_environment_without_executor_is_blocked() -> None:

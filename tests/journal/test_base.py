@@ -201,10 +201,10 @@ async def test_durable_pauses_only_while_something_is_not_written() -> None:
     async with running(disk):
         assert list(disk.durable().__await__()) == []
         put(disk)
-        pause = disk.durable(patient=True)
+        pause = disk.durable()
         first = next(pause.__await__())
         assert type(first) is Durable
-        assert (first.seq, first.patient) == (1, True)
+        assert first.seq == 1
         put(disk)
         await disk.reached(2)
         assert list(pause.__await__()) == []

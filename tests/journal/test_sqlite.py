@@ -194,10 +194,13 @@ async def test_a_full_disk_stops_new_orders_but_no_cancel_and_is_written_up_afte
             repeated = await pipeline.submit_order(intent(intent_id="first"))
             assert encoded(repeated) == encoded(first)  # an old id keeps its answer
             cancelled = await pipeline.cancel_order(rests.client_order_id, reason="out")
-            assert cancelled.status is S.CANCELLED
+            assert cancelled.status is S.SUBMITTED  # carried out, but not shown before it is durable
             assert pipeline.positions() == held
             assert len(stored(tmp_path)) == events
         await healthy_again(pipeline, clock)
+        ended = pipeline.order(rests.client_order_id)
+        assert ended is not None
+        assert ended.status is S.CANCELLED
         after = await pipeline.submit_order(intent(intent_id="n0"))
         assert after.is_success
         again = await pipeline.submit_order(intent(intent_id="second"))

@@ -108,7 +108,10 @@ def _in_order(updates: Iterator[Recorded]) -> Iterator[Recorded]:
 
 
 def _moment(ns: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=ns // 1000)
+    try:
+        return _EPOCH + timedelta(microseconds=ns // 1000)
+    except OverflowError:
+        raise _BadRowError(f"{ns} ns since 1970 is no time anybody recorded") from None
 
 
 @lru_cache(maxsize=1 << 14)  # the prices near the touch return all the time; a cached one costs a quarter
