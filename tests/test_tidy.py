@@ -20,7 +20,7 @@ TOP_LEVEL = {"README.md", "config", "pyproject.toml", "router", "tests", "tools"
 IGNORED = {"__pycache__", "dist", "htmlcov", "var"}  # as in .gitignore; its dotfiles are skipped by their dot
 LEAKS = re.compile(
     r"(?<![\w.:/-])/(?:root|home|Users|work|workspace)/(?=[\w.])"  # a path of one machine
-    r"|pypi\.org|pythonhosted\.org|npmjs\.org|deb\.debian\.org"  # a registry: that is the machine's affair
+    r"|p[y]pi\.org|p[y]thonhosted|n[p]mjs|deb\.d[e]bian"  # a registry: that is the machine's affair, even here
     r"|(?<!\S)--(?:index-url|extra-index-url|find-links)\b"
 )
 
