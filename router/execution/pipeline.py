@@ -97,7 +97,7 @@ class ExecutionPipeline:
         self.journal_path = self.home / "journal.db"
         self.market = MarketData(self.clock)
         self.limits = read_limits(limit_files(self.settings))
-        self.instruments = load_instruments(self.settings.resolve(self.settings.execution.instruments))
+        self.instruments = load_instruments(self.settings.instruments_path)
         self._intents: MemoryObjectSendStream[Any] | None = None
         self._log = get_logger(session_id=self.session_id, env=self.env)
         self._journal = journal or SqliteJournal(self.journal_path, self.clock)

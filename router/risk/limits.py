@@ -16,7 +16,7 @@ from router.domain.intent import exact
 from router.domain.order import ZERO
 from router.errors import ConfigError
 from router.journal.audit import last_account
-from router.settings import load_settings, toml_table, unknown_key_error
+from router.settings import Settings, load_settings, toml_table, unknown_key_error
 
 _TABLES = ("max_order_quantity", "max_position_size", "fixed_rates")
 _OPTIONAL = frozenset({"fixed_rates"})
@@ -70,12 +70,10 @@ class LiveRiskLimits(msgspec.Struct, frozen=True, kw_only=True):
         return values.get(symbol, values.get("default"))
 
 
-def limit_files(settings: Any) -> list[Path]:
+def limit_files(settings: Settings) -> list[Path]:
     """Return the files that make up the limits: the base file, then the preset if one is chosen."""
-    files = [settings.resolve(settings.execution.risk_limits)]
-    if settings.execution.portfolio_preset:
-        files.append(settings.resolve(f"presets/{settings.execution.portfolio_preset}.toml"))
-    return files
+    preset = settings.preset_path
+    return [settings.risk_limits_path] if preset is None else [settings.risk_limits_path, preset]
 
 
 def read_limits(files: list[Path]) -> LiveRiskLimits:
