@@ -1,7 +1,8 @@
 """Time as something that is handed in: the only module that reads a clock or sleeps.
 
 ``SystemClock`` is the machine's; ``VirtualClock`` moves only when told, so that tests and strategy authors
-can pass a day in a moment. This module must not know anything else of the package.
+can pass a day in a moment; ``virtual`` has one that moves by itself, with an event loop to it. This module must
+not know anything else of the package.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 import heapq
 import itertools
 import time
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -29,6 +32,10 @@ class Clock(Protocol):
         """Return after ``seconds`` of this clock."""
         ...
 
+    def hold(self) -> AbstractContextManager[None]:
+        """Let no time pass in the ``with`` block, if this clock can: for calls into threads that no loop sees."""
+        ...
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -42,9 +49,12 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    def hold(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
-class VirtualClock:
-    """A clock that stands still until ``advance``; sleepers wake in the order of their time.
+
+class SettableClock(ABC):
+    """A wall clock that counts on from ``start`` beside a monotonic one, and can be set wrong on purpose.
 
     Args:
         start: first wall-clock time, aware; default 2025-01-01 00:00 UTC.
@@ -52,15 +62,37 @@ class VirtualClock:
 
     def __init__(self, start: datetime | None = None) -> None:
         self._start = (start or datetime(2025, 1, 1, tzinfo=UTC)).astimezone(UTC)
+
+    @abstractmethod
+    def monotonic(self) -> float:
+        """Return virtual seconds; they start at 0."""
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.monotonic())
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock on, or back, by ``seconds``; ``monotonic`` and whoever sleeps notice nothing."""
+        self._start += timedelta(seconds=seconds)
+
+
+class VirtualClock(SettableClock):
+    """A clock that stands still until ``advance``; sleepers wake in the order of their time.
+
+    Args:
+        start: first wall-clock time, aware; default 2025-01-01 00:00 UTC.
+    """
+
+    def __init__(self, start: datetime | None = None) -> None:
+        super().__init__(start)
         self._elapsed = 0.0
         self._order = itertools.count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
-    def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._elapsed)
-
     def monotonic(self) -> float:
         return self._elapsed
+
+    def hold(self) -> AbstractContextManager[None]:
+        return nullcontext()  # it moves only when told anyway
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
@@ -75,6 +107,7 @@ class VirtualClock:
         if seconds < 0:
             raise ValueError(f"time does not go back: advance({seconds})")
         until = self._elapsed + seconds
+        await _settle()  # whoever is about to sleep does so first
         while self._sleepers and self._sleepers[0][0] <= until:
             self._elapsed, _, wake = heapq.heappop(self._sleepers)
             if not wake.done():

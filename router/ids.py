@@ -48,6 +48,11 @@ def session_id(environment: str, now: datetime) -> str:
     return f"session_{environment}_{now:%Y%m%d}"
 
 
+def alert_id(now: datetime, topic: str, seq: int) -> str:
+    """Return e.g. ``alert_20251209_143245_risk_001``; ``seq``, the journal's, makes it unique for ever."""
+    return f"alert_{now:%Y%m%d_%H%M%S}_{topic}_{seq:03d}"
+
+
 def client_order_id(intent_id: str) -> str:
     """Return the order id for an intent: a pure function of it, 25 letters and digits.
 

@@ -32,9 +32,11 @@ class Submission:
 
     ``order`` exists once validation has passed; ``reference`` is the quote that the gates saw;
     ``governance`` is the whole map as the gate read it; ``fault`` is what intake found wrong with the intent_id.
+    ``amends`` is the working order that other terms are asked for; None for a new order.
     """
 
     __slots__ = (
+        "amends",
         "client_order_id",
         "environment",
         "fault",
@@ -58,6 +60,7 @@ class Submission:
         client_order_id: str | None,
         received_at: datetime,
         skip_risk_check: bool = False,
+        amends: Order | None = None,
     ) -> None:
         self.intent = intent
         self.run_id = run_id
@@ -66,6 +69,7 @@ class Submission:
         self.client_order_id = client_order_id
         self.received_at = received_at
         self.skip_risk_check = skip_risk_check
+        self.amends = amends
         self.fault: Fault | None = None
         self.order: Order | None = None
         self.reference: Quote | None = None

@@ -100,6 +100,23 @@ async def test_the_wall_clock_moves_with_it() -> None:
     assert clock.now() == NOW + timedelta(days=1, seconds=0.5)
 
 
+@pytest.mark.asyncio
+async def test_the_wall_clock_can_be_set_wrong_and_no_sleeper_notices() -> None:
+    clock = VirtualClock(NOW)
+    clock.jump(86400)
+    assert (clock.now(), clock.monotonic()) == (NOW + timedelta(days=1), 0)
+    assert await sleepers(clock, [5.0, 1.0], [2.0]) == [(1, 1.0)]
+    clock.jump(-2 * 86400)
+    assert (clock.now(), clock.monotonic()) == (NOW + timedelta(days=-1, seconds=2), 2)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("clock", [SystemClock(), VirtualClock()], ids=["system", "virtual"])
+async def test_holding_a_clock_that_no_loop_moves_changes_nothing(clock: Clock) -> None:
+    with clock.hold(), clock.hold():
+        await clock.sleep(0)
+
+
 def test_it_starts_at_a_fixed_moment() -> None:
     assert VirtualClock().now() == datetime(2025, 1, 1, tzinfo=UTC)
     assert VirtualClock().monotonic() == 0

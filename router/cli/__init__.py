@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from cyclopts import App, CycloptsError
 
@@ -20,6 +21,7 @@ _COMMANDS = {
     "submit": ("orders:submit", "Send one order to the running router."),
     "orders": ("orders:orders", "List open and recently ended orders."),
     "order": ("orders:order", "Tell one order's story."),
+    "amend": ("orders:amend", "Ask for another quantity or price of a working order."),
     "cancel": ("orders:cancel", "Cancel one order, or all that match."),
     "status": ("orders:status", "Tell how the running router is."),
     "governance": ("look:governance", "Show which features are approved and which are locked."),
@@ -46,8 +48,9 @@ _GROUPS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = _app()(sys.argv[1:] if arguments is None else arguments)
+        code = _app(arguments)(arguments)
         sys.stdout.flush()
     except CycloptsError as error:
         command = " ".join(["router", *(error.command_chain or ())])
@@ -57,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else ExitCode.DONE
 
 
-def _app() -> App:
+def _app(arguments: Sequence[str]) -> App:
     app = App(
         name="router",
         help="An order router for paper, shadow and testnet. Live is locked.",
@@ -73,7 +76,11 @@ def _app() -> App:
     for group, (text, commands) in _GROUPS.items():
         sub = App(name=group, help=text)
         for name, (target, about) in commands.items():
-            sub.command(f"router.cli.{target}", name=name, help=about)
+            if name:
+                sub.command(f"router.cli.{target}", name=name, help=about)
+            elif group in arguments:  # what a group does by itself is imported only when the group is named
+                module, _, function = target.partition(":")
+                sub.default(getattr(import_module(f"router.cli.{module}"), function))
         app.command(sub)
     return app
 

@@ -129,7 +129,7 @@ _ORDER_TITLES: Final = ("Order", "Status", "Symbol", "Side", "Type", "TIF", *_OR
 def _order_row(order: Order) -> tuple[object, ...]:
     return (
         order.client_order_id,
-        f"{explain(order.status).icon} {order.status}{' ?' if order.outcome_unknown else ''}",
+        f"{explain(order.status).icon} {order.status}{_sub_states(order)}",
         order.symbol,
         order.side,
         order.order_type,
@@ -143,6 +143,16 @@ def _order_row(order: Order) -> tuple[object, ...]:
     )
 
 
+def _sub_states(order: Order) -> str:
+    """Return what is not settled about an order, behind its status."""
+    unsettled = {
+        " ? outcome unknown": order.outcome_unknown,
+        " · cancel pending": order.pending_cancel,
+        " · replace pending": order.pending_replaces,
+    }
+    return "".join(text for text, holds in unsettled.items() if holds)
+
+
 async def order(client_order_id: str, *, common: Common = DEFAULTS) -> None:
     """Tell one order's story.
 
@@ -153,12 +163,35 @@ async def order(client_order_id: str, *, common: Common = DEFAULTS) -> None:
         _show_story(await client.order(client_order_id), common)
 
 
+async def amend(
+    client_order_id: str,
+    *,
+    quantity: Number | None = None,
+    price: Number | None = None,
+    common: Common = DEFAULTS,
+) -> int:
+    """Ask for another quantity or price of a working limit order.
+
+    Args:
+        client_order_id: As printed by submit and orders.
+        quantity: The new total in base units, what has traded included.
+        price: The new limit in quote units.
+    """
+    if quantity is None and price is None:
+        raise CommandError("give --quantity, --price or both; nothing was sent", ExitCode.USAGE)
+    async with _client(common) as client:
+        result = await client.amend_order(client_order_id, quantity=quantity, price=price)
+    _show_result(result, common)
+    return exit_code(result)
+
+
 async def cancel(
     client_order_id: str | None = None,
     *,
     all_: Annotated[bool, Parameter(name="--all", negative=())] = False,
     symbol: str | None = None,
     strategy: str | None = None,
+    environment: str | None = None,
     reason: str = "operator",
     common: Common = DEFAULTS,
 ) -> None:
@@ -166,25 +199,28 @@ async def cancel(
 
     Args:
         client_order_id: The order to cancel.
-        all_: Cancel every open order that --symbol and --strategy leave.
+        all_: Cancel every open order that --symbol, --strategy and --environment leave.
         symbol: Only this symbol's.
         strategy: Only this strategy's.
+        environment: Only this environment's.
         reason: Kept in the journal.
     """
     if all_ == (client_order_id is not None):
         raise CommandError("name one order, or say --all", ExitCode.USAGE)
-    if client_order_id is not None and (symbol or strategy):
-        raise CommandError("--symbol and --strategy go with --all", ExitCode.USAGE)
+    if client_order_id is not None and (symbol or strategy or environment):
+        raise CommandError("--symbol, --strategy and --environment go with --all", ExitCode.USAGE)
     async with _client(common) as client:
         if client_order_id is None:
-            ids = await client.cancel_all(symbol=symbol, strategy_key=strategy, reason=reason)
+            ids = await client.cancel_all(symbol=symbol, strategy_key=strategy, environment=environment, reason=reason)
             if common.json:
                 return show_json({"client_order_ids": ids})
-            return say("\n".join([f"{len(ids)} cancelled", *ids]))
+            return say("\n".join([f"{len(ids)} asked to end", *ids]))
         cancelled = await client.cancel_order(client_order_id, reason=reason)
     if common.json:
         return show_json({"order": order_document(cancelled)})
-    return say(f"{explain(cancelled.status).icon} {cancelled.client_order_id} is {cancelled.status}")
+    return say(
+        f"{explain(cancelled.status).icon} {cancelled.client_order_id} is {cancelled.status}{_sub_states(cancelled)}"
+    )
 
 
 async def status(*, common: Common = DEFAULTS) -> int:

@@ -66,14 +66,34 @@ class Liquidity(StrEnum):
 
 
 class ExecType(StrEnum):
-    """What an execution report says happened, in FIX's words (tag 150)."""
+    """What an execution report says happened, in FIX's words (tag 150; 35=9 for the two refusals of a request).
+
+    ORDER_STATUS answers a look-up with the order as the venue sees it; NOT_FOUND answers that the venue does not
+    know the order, which proves nothing yet (``ccxt_facts.md`` §3).
+    """
 
     NEW = "new"
     TRADE = "trade"
+    TRADE_CANCEL = "trade_cancel"
+    TRADE_CORRECT = "trade_correct"
+    REPLACED = "replaced"
     CANCELED = "canceled"
     EXPIRED = "expired"
+    DONE_FOR_DAY = "done_for_day"
     REJECTED = "rejected"
     CANCEL_REJECTED = "cancel_rejected"
+    REPLACE_REJECTED = "replace_rejected"
+    ORDER_STATUS = "order_status"
+    NOT_FOUND = "not_found"
+
+
+class Severity(StrEnum):
+    """How urgent an alert is (runbook §8.3)."""
+
+    CRITICAL = "CRITICAL"
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+    LOW = "LOW"
 
 
 _S = ExecutionStatus

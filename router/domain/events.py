@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from router.domain.enums import ExecutionStatus, Liquidity
+from router.domain.enums import ExecutionStatus, Liquidity, Severity
 from router.domain.intent import OrderIntent, json_form
 from router.domain.market import Quote
 from router.domain.report import ExecutionReport
@@ -57,6 +57,26 @@ class ReportQuarantined(Event, frozen=True, kw_only=True, tag="report_quarantine
     reason: str
 
 
+class AlertRaised(Event, frozen=True, kw_only=True, tag="alert_raised"):
+    """Somebody must look (runbook §8.3); delivered from here, never on the order path."""
+
+    alert_id: str
+    severity: Severity
+    topic: str
+    message: str
+    client_order_id: str | None = None
+    run_id: str | None = None
+
+
+class Checkpoint(Event, frozen=True, kw_only=True, tag="checkpoint"):
+    """Everything up to ``at_seq`` leads to the state with this SHA-256, in the encoding ``state_version``. The state
+    is stored beside the events, so that a start replays only what follows."""
+
+    at_seq: int
+    state_digest: str
+    state_version: int
+
+
 class OrderEvent(Event, frozen=True, kw_only=True):
     """Something about one submission. The quantities are the order's after the event (FIX CumQty, LeavesQty);
     ``last_*`` belong to a fill; ``ts_event`` is the venue's or the recording's time."""
@@ -74,7 +94,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
 class Pending(OrderEvent, frozen=True, kw_only=True, tag="pending"):
     """All gates passed; durable before any executor hears of it. ``reference`` is the quote the gates saw, ``account``
-    how the account stood then: what a peak without a fill is rebuilt from."""
+    how the account stood then: what a peak without a fill is rebuilt from; ``ts_event`` is the market's time."""
 
     intent: OrderIntent
     environment: str
@@ -90,7 +110,10 @@ class Submitted(OrderEvent, frozen=True, kw_only=True, tag="submitted"):
 
 
 class _Fill(OrderEvent, frozen=True, kw_only=True):
+    """``cumulative_quantity`` is the venue's own count after the trade, where it told one."""
+
     trade_id: str
+    cumulative_quantity: Decimal | None = None
     fee: Decimal = Decimal(0)
     fee_currency: str | None = None
     liquidity: Liquidity | None = None
@@ -103,6 +126,60 @@ class PartiallyFilled(_Fill, frozen=True, kw_only=True, tag="partially_filled"):
 
 class Filled(_Fill, frozen=True, kw_only=True, tag="filled"):
     """The fill that leaves nothing."""
+
+
+class TradeBusted(OrderEvent, frozen=True, kw_only=True, tag="trade_busted"):
+    """The venue took the trade ``trade_id`` back: ``last_*`` and ``fee`` are what it was."""
+
+    trade_id: str
+    fee: Decimal = Decimal(0)
+    fee_currency: str | None = None
+    account: AccountMark | None = None
+
+
+class TradeCorrected(_Fill, frozen=True, kw_only=True, tag="trade_corrected"):
+    """The venue changed the trade ``corrects``, which was ``previous_*``, into ``trade_id``, which is ``last_*``."""
+
+    corrects: str
+    previous_quantity: Decimal
+    previous_price: Decimal
+    previous_fee: Decimal = Decimal(0)
+
+
+class PendingCancel(OrderEvent, frozen=True, kw_only=True, tag="pending_cancel"):
+    """We ask the executor to end the order; ``expires``: because its time in force has passed."""
+
+    expires: bool = False
+
+
+class CancelRejected(OrderEvent, frozen=True, kw_only=True, tag="cancel_rejected"):
+    """The executor refused to end the order."""
+
+
+class PendingReplace(OrderEvent, frozen=True, kw_only=True, tag="pending_replace"):
+    """We ask the executor for other terms; durable before it hears of it."""
+
+    request_id: str
+    quantity: Decimal
+    price: Decimal | None = None
+
+
+class Replaced(OrderEvent, frozen=True, kw_only=True, tag="replaced"):
+    """Other terms are in force; without ``request_id`` nobody had asked for them (FIX restatement)."""
+
+    quantity: Decimal
+    price: Decimal | None = None
+    request_id: str | None = None
+
+
+class ReplaceRejected(OrderEvent, frozen=True, kw_only=True, tag="replace_rejected"):
+    """The terms asked for are refused, or proved never to have come into force."""
+
+    request_id: str
+
+
+class Overdue(OrderEvent, frozen=True, kw_only=True, tag="overdue"):
+    """The executor gave no evidence of the order inside its window (spec §7); the look-up is repeated."""
 
 
 class Cancelled(OrderEvent, frozen=True, kw_only=True, tag="cancelled"):
@@ -131,20 +208,37 @@ class Answered(OrderEvent, frozen=True, kw_only=True, tag="answered"):
     result: ExecutionResult
 
 
+class AmendmentAnswered(OrderEvent, frozen=True, kw_only=True, tag="amendment_answered"):
+    """The verdict on a request for other terms; the order's own answer stays what it was."""
+
+    result: ExecutionResult
+
+
 Fill: TypeAlias = PartiallyFilled | Filled
 AnyEvent: TypeAlias = (
     AccountOpened
     | ReportQuarantined
+    | AlertRaised
+    | Checkpoint
     | Pending
     | Submitted
     | PartiallyFilled
     | Filled
+    | TradeBusted
+    | TradeCorrected
+    | PendingCancel
+    | CancelRejected
+    | PendingReplace
+    | Replaced
+    | ReplaceRejected
+    | Overdue
     | Cancelled
     | Expired
     | Rejected
     | Errored
     | OutcomeUnknown
     | Answered
+    | AmendmentAnswered
 )
 
 _encoder = msgspec.json.Encoder(enc_hook=json_form, decimal_format="string")

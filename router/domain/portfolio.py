@@ -62,6 +62,17 @@ class Portfolio:
             self.fees[fee_currency] = self.fees.get(fee_currency, ZERO) + fee
         self.positions[symbol] = self.position(symbol).after(side, quantity, price)
 
+    def reverse(
+        self, symbol: str, side: OrderSide, quantity: Decimal, price: Decimal, fee: Decimal, fee_currency: str
+    ) -> None:
+        """Take back a fill that the venue busted or corrected: traded the other way round, its fee returned.
+
+        Cash, quantity and so equity are as if it had never been; average cost keeps what it had done meanwhile.
+        """
+        self.fill(
+            symbol, OrderSide.SELL if side is OrderSide.BUY else OrderSide.BUY, quantity, price, -fee, fee_currency
+        )
+
     def position(self, symbol: str) -> Position:
         """Return the position in ``symbol``, flat when there was never one."""
         return self.positions.get(symbol, _FLAT)

@@ -63,7 +63,7 @@ class Boundary:
             client_order_id=submission.client_order_id,
             exc_info=error,
         )
-        order = self._tracker.current(submission.client_order_id or "")
+        order = self._tracker.orders.current(submission.client_order_id or "")
         return submission.answer(
             ExecutionStatus.ERROR,
             order_status=order.status if order is not None else None,

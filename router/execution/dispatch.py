@@ -7,9 +7,12 @@ any executor works.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
 
 from router.domain.enums import Environment, ExecutionStatus
+from router.domain.events import Replaced, ReplaceRejected
+from router.domain.order import Order, Replacement
 from router.domain.result import ExecutionResult
 from router.errors import JournalError
 from router.execution.conductor import OWN_TASK
@@ -18,6 +21,8 @@ from router.executors.base import OrderExecutor
 from router.journal.base import Journal
 from router.logs import RouterLogger
 from router.middleware import Submission
+
+_Call: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Dispatch:
@@ -49,37 +54,86 @@ class Dispatch:
             )
         order = submission.order
         assert order is not None, "validation runs before dispatch"
+        if submission.amends is not None:
+            return await self._amend(submission, executor, order)
         self._tracker.pending(submission)
         try:
             await self._journal.durable()
         except JournalError as error:
             self._tracker.fail(order.client_order_id, f"not handed over: {error}")
             raise
+        silence = await self._hand_over(executor, order.client_order_id, lambda: executor.submit(order))
+        self._tracker.unknown(order.client_order_id, silence or "the executor gave no answer")
+        return accepted(submission, self._tracker)
+
+    async def _amend(self, submission: Submission, executor: OrderExecutor, order: Order) -> ExecutionResult:
+        """Ask for the terms that ``order`` carries; they are in force when the executor says so, not before."""
+        asked = Replacement(submission.run_id, order.quantity, order.price)
+        self._tracker.replace_asked(order.client_order_id, asked)
+        try:
+            await self._journal.durable()
+        except JournalError as error:
+            self._tracker.replace_failed(order.client_order_id, asked.request_id, f"not handed over: {error}")
+            raise
+        current = self._tracker.orders.current(order.client_order_id) or order
+        if asked in current.pending_replaces:  # else the order has ended meanwhile
+            await self._hand_over(executor, order.client_order_id, lambda: executor.amend(current, asked))
+            self._tracker.sent(order.client_order_id)
+        return amended(submission, self._tracker, asked)
+
+    async def _hand_over(self, executor: OrderExecutor, client_order_id: str, call: _Call) -> str | None:
+        """Await ``call``; returns what went wrong, which proves nothing about the outcome."""
         if executor.remote:
             await OWN_TASK
-        silence = "the executor gave no answer"
         try:
-            await executor.submit(order)
+            await call()
         except Exception as error:  # noqa: BLE001 -- after the hand-over, any failure means unknown
-            self._log.error("executor_failed", client_order_id=order.client_order_id, exc_info=error)
-            silence = f"{type(error).__name__} from the executor: {error}"
-        self._tracker.unknown(order.client_order_id, silence)
-        return accepted(submission, self._tracker)
+            self._log.error("executor_failed", client_order_id=client_order_id, exc_info=error)
+            return f"{type(error).__name__} from the executor: {error}"
+        return None
 
 
 def accepted(submission: Submission, tracker: Tracker) -> ExecutionResult:
     """Return the verdict on an order that was handed over, from what is known of it now."""
     assert submission.client_order_id is not None
-    order = tracker.current(submission.client_order_id)
+    order = tracker.orders.current(submission.client_order_id)
     assert order is not None, "an order that was handed over is tracked"
     verdict, reason = ExecutionStatus.SUCCESS, None
     if order.status in (ExecutionStatus.REJECTED, ExecutionStatus.EXPIRED):
-        reason = tracker.reason(order.client_order_id)
+        reason = tracker.story(order.client_order_id)[-1].reason
     if order.status is ExecutionStatus.REJECTED:
         verdict = ExecutionStatus.REJECTED
     elif order.outcome_unknown or order.status is ExecutionStatus.PENDING:
-        verdict = ExecutionStatus.SUBMITTED
-        reason = "Handed over, outcome not proved yet. It is being looked up; do not send it again."
+        verdict, reason = ExecutionStatus.SUBMITTED, _UNPROVED
+    return _answer(submission, order, verdict, reason, outcome_unknown=order.outcome_unknown)
+
+
+def amended(submission: Submission, tracker: Tracker, asked: Replacement) -> ExecutionResult:
+    """Return the verdict on terms that were asked for, from what is known of the order now."""
+    client_order_id = submission.client_order_id or ""
+    order = tracker.orders.current(client_order_id)
+    assert order is not None, "an order that is amended is tracked"
+    if asked in order.pending_replaces:
+        return _answer(submission, order, ExecutionStatus.SUBMITTED, _UNPROVED, outcome_unknown=True)
+    story = tracker.story(client_order_id)
+    if any(isinstance(event, Replaced) and event.request_id == asked.request_id for event in story):
+        return _answer(submission, order, ExecutionStatus.SUCCESS, None)
+    refused = (e.reason for e in story if isinstance(e, ReplaceRejected) and e.request_id == asked.request_id)
+    reason = next(refused, f"the order is {order.status}")
+    return _answer(submission, order, ExecutionStatus.REJECTED, reason)
+
+
+_UNPROVED: Final = "Handed over, outcome not proved yet. It is being looked up; do not send it again."
+
+
+def _answer(
+    submission: Submission,
+    order: Order,
+    verdict: ExecutionStatus,
+    reason: str | None,
+    *,
+    outcome_unknown: bool = False,
+) -> ExecutionResult:
     return submission.answer(
         verdict,
         venue_order_id=order.venue_order_id,
@@ -88,6 +142,6 @@ def accepted(submission: Submission, tracker: Tracker) -> ExecutionResult:
         leaves_quantity=order.leaves_quantity,
         average_price=order.average_price,
         executor_called=True,
-        outcome_unknown=order.outcome_unknown,
+        outcome_unknown=outcome_unknown,
         reason=reason,
     )

@@ -18,13 +18,13 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from router.clock import Clock
 from router.domain.enums import ExecutionStatus
-from router.domain.events import AccountOpened, AnyEvent
+from router.domain.events import Pending
 from router.domain.result import ExecutionResult
 from router.errors import ExecutionPipelineError, JournalError, RouterError
 from router.execution.conductor import Conductor
 from router.execution.dispatch import accepted
 from router.execution.intake import Intake
-from router.execution.recovery import never_received, resumed
+from router.execution.recovery import NOT_IN_FORCE, UNKNOWN_AFTER_RESTART, never_received, resumed
 from router.execution.tracker import Tracker
 from router.executors.base import OrderExecutor
 from router.journal.base import Journal
@@ -33,8 +33,13 @@ from router.logs import RouterLogger
 from router.market.feeds import Feed
 from router.market.quotes import MarketData
 from router.risk.account import Account
+from router.watchers.watchdog import Watchdog
 
 _STOP_S: Final = 10.0
+CHECKPOINT_EVERY: Final = 50_000
+"""Events between two checkpoints; a start replays at most about that many."""
+_WORTH_IT: Final = 5_000
+"""Events since the last checkpoint for which a clean stop takes one."""
 STOPPED: Final = (
     "The pipeline stopped before the answer was durable. Send the same intent_id again after the next start: "
     "it is answered from the journal, never executed twice."
@@ -57,6 +62,7 @@ class Engine:
         executors: Mapping[str, OrderExecutor],
         feed: Feed,
         market: MarketData,
+        watchdog: Watchdog,
         clock: Clock,
         log: RouterLogger,
         on_end: Callable[[RouterError], None],
@@ -71,6 +77,7 @@ class Engine:
         self._executors = executors
         self._feed = feed
         self._market = market
+        self._watchdog = watchdog
         self._clock = clock
         self._log = log
         self._on_end = on_end
@@ -79,7 +86,7 @@ class Engine:
         self._runner: asyncio.Task[None] | None = None
         self._arrivals: MemoryObjectReceiveStream[Any]
         self._intake: Intake
-        self.conductor: Conductor[ExecutionResult] = Conductor(journal, self._spawn)
+        self.conductor: Conductor[ExecutionResult] = Conductor(journal, self.spawn)
         journal.on_durable = self._durable
         journal.on_failure = self._failed
 
@@ -110,27 +117,38 @@ class Engine:
         self._log.info("pipeline_started", events=self.journal.durable_seq)
 
     async def _recover(self) -> None:
-        """Replay the journal, then give every submission of an earlier run its one answer."""
-        opened: set[str] = set()
-
-        def fold(event: AnyEvent) -> None:
-            if isinstance(event, AccountOpened):
-                opened.add(event.environment)
-            self._tracker.replay(event)
-
-        await self.journal.open(fold)
-        for name in self._accounts.keys() - opened:
+        """Load the last checkpoint, replay the rest, then give every submission of an earlier run its one answer."""
+        await self.journal.open(self._tracker.replay, self._tracker.load)
+        for reason in self.journal.passed_over:
+            self._log.warning("checkpoint_passed_over", reason=reason)
+        for name in self._accounts.keys() - self._tracker.ledger.opened:
             self._tracker.open_account(name, self._accounts[name].portfolio)
         for name, executor in self._executors.items():
-            executor.restore([order for order in self._tracker.open_orders() if order.environment == name])
-        for client_order_id, pending in list(self._tracker.unanswered.items()):
-            order = self._tracker.current(client_order_id)
-            if order is not None and order.status is ExecutionStatus.PENDING:
+            executor.restore([order for order in self._tracker.orders.open_orders() if order.environment == name])
+        for pending in list(self._tracker.unanswered.values()):
+            self._answer_left_over(pending)
+        for order in self._tracker.orders.working_orders():
+            for asked in order.pending_replaces if self._has_no_book(order.environment) else ():
+                self._tracker.replace_failed(order.client_order_id, asked.request_id, NOT_IN_FORCE)
+        self._watchdog.resume(self._tracker.orders.working_orders())
+
+    def _answer_left_over(self, pending: Pending) -> None:
+        """Answer a submission of an earlier run by what is proved of it."""
+        client_order_id = pending.client_order_id or ""
+        order = self._tracker.orders.current(client_order_id)
+        if order is not None and order.status is ExecutionStatus.PENDING:
+            if self._has_no_book(order.environment):
                 self._tracker.report(never_received(pending, self._clock.now()))
-            submission = resumed(pending)
-            self._tracker.answer(submission, accepted(submission, self._tracker))
-            self._log.warning("answered_after_restart", run_id=pending.run_id, client_order_id=client_order_id)
-        self._tracker.unanswered.clear()
+            else:
+                self._tracker.unknown(client_order_id, UNKNOWN_AFTER_RESTART)
+        submission = resumed(pending)
+        self._tracker.answer(submission, accepted(submission, self._tracker))
+        self._log.warning("answered_after_restart", run_id=pending.run_id, client_order_id=client_order_id)
+
+    def _has_no_book(self, environment: str) -> bool:
+        """Whether the executor's book is our journal, so that what is not recorded has not happened."""
+        executor = self._executors.get(environment)
+        return executor is not None and not executor.remote
 
     async def stop(self) -> None:
         """Finish what is in flight, make it durable, release the journal. Working orders stay in the journal.
@@ -143,6 +161,7 @@ class Engine:
             if self._runner is not None:
                 await asyncio.wait({self._runner})
             await self.journal.flush()
+            await self._last_checkpoint()
         except JournalError as error:
             self._log.critical("journal_not_flushed", reason=str(error))
         finally:
@@ -155,6 +174,22 @@ class Engine:
         if runner is not None:
             runner.result()
 
+    async def _last_checkpoint(self) -> None:
+        """Take a checkpoint at a clean stop if it saves the next start something; not after anything broke."""
+        clean = self._runner is not None and not self._runner.cancelled() and self._runner.exception() is None
+        if clean and self.journal.durable_seq - self.journal.checkpointed >= _WORTH_IT:
+            taken = self._tracker.checkpoint()
+            if taken is not None:
+                await self.journal.flush()
+                await self._keep(*taken)
+
+    async def _keep(self, seq: int, state: bytes) -> None:
+        """Store a checkpoint; without it the next start takes longer, and that is all."""
+        try:
+            await self.journal.keep(seq, state)
+        except JournalError as error:
+            self._log.warning("checkpoint_not_stored", seq=seq, reason=str(error))
+
     async def _run(self, started: asyncio.Future[None]) -> None:
         """Hold everything that runs in the background until ``stop``, or until a part of it breaks."""
         try:
@@ -163,6 +198,7 @@ class Engine:
                 background.start_soon(self.journal.run)
                 for executor in self._executors.values():
                     background.start_soon(executor.run)
+                background.start_soon(self._watchdog.run)
                 ready = anyio.Event()
                 background.start_soon(self._feed_market, ready.set)
                 await ready.wait()
@@ -202,12 +238,17 @@ class Engine:
         finally:
             ready()
 
-    def _spawn(self, function: Callable[..., Any], *arguments: object) -> None:
+    def spawn(self, function: Callable[..., Any], *arguments: object) -> None:
+        """Run a coroutine function in the background; it ends with the engine."""
         self._background.start_soon(function, *arguments)
 
     def _durable(self, seq: int) -> None:
         self._tracker.publish(seq)
         self.conductor.durable(seq)
+        if self.running and seq - self.journal.checkpointed >= CHECKPOINT_EVERY:
+            taken = self._tracker.checkpoint()
+            if taken is not None:
+                self.spawn(self._keep, *taken)
 
     def _failed(self, error: JournalError) -> None:
         self._log.critical("journal_failed", reason=str(error))

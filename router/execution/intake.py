@@ -18,6 +18,7 @@ from router.clock import Clock
 from router.domain.enums import ExecutionStatus
 from router.domain.events import Answered
 from router.domain.intent import OrderIntent, intent_from, plain, safe_repr, same_content, storable
+from router.domain.order import Order
 from router.domain.result import ExecutionResult
 from router.execution.conductor import Conductor
 from router.ids import INTENT_ID, IdFactory, client_order_id
@@ -112,6 +113,25 @@ class Intake:
         if flight is not None:
             flight.answers.append(answer)
         return flight is not None
+
+    def amend(self, order: Order, intent: OrderIntent, answer: Answer) -> None:
+        """Send a request for other terms of ``order`` through the chain; it needs no place in the queue."""
+        now = self._clock.now()
+        submission = Submission(
+            intent,
+            run_id=self._ids.run_id(now),
+            session_id=self._session_id,
+            environment=order.environment,
+            client_order_id=order.client_order_id,
+            received_at=now,
+            amends=order,
+        )
+        flight = _Flight(submission, answer)
+        self.in_flight += 1
+        if self._journal.error is not None:
+            self._land(None, flight, self._stopped(submission))
+        else:
+            self._start(submission, None, flight)
 
     async def idle(self) -> None:
         """Wait until nothing is in flight."""

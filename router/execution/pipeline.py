@@ -7,9 +7,8 @@ This module must not know HTTP, signals, the command line, or how logs are writt
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,6 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
 from router.clock import Clock, SystemClock
-from router.domain.enums import ExecutionStatus
 from router.domain.events import OrderEvent
 from router.domain.intent import OrderIntent
 from router.domain.order import Order
@@ -29,19 +27,21 @@ from router.domain.result import ExecutionResult
 from router.errors import (
     ExecutionPipelineError,
     GovernanceViolationError,
-    JournalError,
     LiveExecutionLockedError,
     RouterError,
 )
 from router.execution.boundary import Boundary
+from router.execution.cancels import CancelLane
 from router.execution.dispatch import Dispatch
 from router.execution.engine import Engine
 from router.execution.environments import accounts_for, executor_for
 from router.execution.event_log import EventLog
+from router.execution.health import health
 from router.execution.intake import Intake, Request
 from router.execution.tracker import Tracker
-from router.execution.validation import Validation
-from router.execution.waiting import Endings, order_events
+from router.execution.upkeep import Upkeep
+from router.execution.validation import Validation, intent_for
+from router.execution.waiting import Answers, Endings, order_events, resolve
 from router.governance.gate import GovernanceGate
 from router.governance.go_no_go import LIVE, RISK_OVERRIDE, governance_status
 from router.ids import session_id
@@ -59,6 +59,8 @@ from router.risk.limits import limit_files, read_limits
 from router.safety.guard import SafetyGuard
 from router.safety.reference_age import ReferenceAge
 from router.settings import Settings, load_settings
+from router.watchers.watchdog import Watchdog
+from router.watchers.windows import Windows
 
 _NOT_RUNNING: Final = "The pipeline is not running: use it inside `async with ExecutionPipeline(…)`."
 STAGES: Final = ("boundary", "validation", "governance", "safety", "risk")
@@ -101,11 +103,22 @@ class ExecutionPipeline:
         self._intents: MemoryObjectSendStream[Any] | None = None
         self._log = get_logger(session_id=self.session_id, env=self.env)
         self._journal = journal or SqliteJournal(self.journal_path, self.clock)
-        self._answers: set[asyncio.Future[ExecutionResult]] = set()
+        self._answers = Answers()
         self._endings = Endings(self.clock)
         self._event_log = EventLog(self._log)
         self._accounts = accounts_for(self.settings, self.limits, self.market)
-        self._tracker = Tracker(self._journal, self._accounts, self.clock, self._log, self._published)
+        watch = self.settings.watchers
+        self._watchdog = Watchdog(Windows(watch.submitted_window_s, watch.partial_window_s), self.clock, self._log)
+        self._tracker = Tracker(
+            self._journal,
+            self._accounts,
+            self.clock,
+            self._log,
+            self._published,
+            watch=self._watchdog.note,
+            market_time=self.market.time,
+        )
+        self._orders = self._tracker.orders
         self._executors = {
             name: executor_for(name, self.settings, self.market, self.clock, self._tracker.report)
             for name in self._accounts
@@ -119,20 +132,35 @@ class ExecutionPipeline:
             executors=self._executors,
             feed=feed or feed_from(self.settings.market_data, self.instruments, self.clock),
             market=self.market,
+            watchdog=self._watchdog,
             clock=self.clock,
             log=self._log,
             on_end=self._ended,
         )
+        self._wire()
+
+    def _wire(self) -> None:
+        """Make the ways in: the intake with the chain behind it, and the lane for cancels beside it."""
         self._intake = Intake(
             self._chain(),
             self._engine.conductor,
             self._journal,
-            self._tracker.seen,
+            self._orders.seen,
             self.clock,
             self._log,
             environment=self.env,
             session_id=self.session_id,
         )
+        self._cancels = CancelLane(
+            self._tracker,
+            self._executors,
+            self._journal,
+            self._intake,
+            self._log,
+            waiter=self._answers.new,
+            spawn=self._engine.spawn,
+        )
+        self._watchdog.attach(self._executors, Upkeep(self._tracker, self._cancels, self.clock))
 
     def _chain(self) -> Next:
         """Fold the stages, once."""
@@ -185,9 +213,7 @@ class ExecutionPipeline:
             self._endings.tell(order)
 
     def _ended(self, error: RouterError) -> None:
-        for answer in self._answers:
-            if not answer.done():
-                answer.set_exception(error)
+        self._answers.abandon(error)
         self._endings.abandon(error)
 
     # -- intents -------------------------------------------------------------------------------------------
@@ -212,8 +238,8 @@ class ExecutionPipeline:
             ExecutionPipelineError: the pipeline is not running, or stopped before the answer was durable.
         """
         self._require_running()
-        answer = self._answer()
-        request = Request(intent, partial(_resolve, answer), skip_risk_check=skip_risk_check)
+        answer = self._answers.new()
+        request = Request(intent, partial(resolve, answer), skip_risk_check=skip_risk_check)
         try:
             self.intents.send_nowait(request)
         except anyio.WouldBlock:
@@ -224,12 +250,30 @@ class ExecutionPipeline:
             raise kind(f"{result.reason} (run_id {result.run_id})", result)
         return result
 
-    def _answer(self) -> asyncio.Future[ExecutionResult]:
-        """Return a future for an answer, which the pipeline's end resolves too."""
-        answer: asyncio.Future[ExecutionResult] = asyncio.get_running_loop().create_future()
-        self._answers.add(answer)
-        answer.add_done_callback(self._answers.discard)
-        return answer
+    async def amend_order(
+        self, client_order_id: str, *, quantity: object = None, price: object = None
+    ) -> ExecutionResult:
+        """Ask for another quantity or price of a working limit order, with cancel/replace semantics (FIX 35=G).
+
+        The order keeps its id and what it has traded. The new terms pass every gate, hold the larger of both
+        quantities until the executor has answered, and are in force when it says so: SUCCESS. Refused by it: REJECTED,
+        the old terms stand. Not known yet: SUBMITTED with ``outcome_unknown``, looked up like an order; until then no
+        other amendment is taken.
+
+        Args:
+            client_order_id: of the order.
+            quantity: the new total, base units, what has traded included; None: as it is.
+            price: the new limit, quote units; None: as it is.
+
+        Raises:
+            ExecutionPipelineError: not running, or no order has this id.
+        """
+        self._require_running()
+        self._known(client_order_id)
+        order = await self._cancels.handed_over(client_order_id) or self._known(client_order_id)
+        answer = self._answers.new()
+        self._intake.amend(order, intent_for(order, quantity, price), partial(resolve, answer))
+        return await answer
 
     async def idle(self) -> None:
         """Wait until everything that was sent has its answer."""
@@ -247,30 +291,13 @@ class ExecutionPipeline:
             ExecutionPipelineError: not running, or no order has this id.
         """
         self._require_running()
-        order = self._known(client_order_id)
-        if order.status is ExecutionStatus.PENDING:  # on its way to the executor, which could not find it yet
-            answer = self._answer()
-            if self._intake.attach(client_order_id, partial(_resolve, answer)):
-                await answer
-                order = self._known(client_order_id)
-            else:
-                answer.cancel()
-        if not order.is_open:
-            return order
-        executor = self._executors.get(order.environment)
-        if executor is None:
-            raise ExecutionPipelineError(
-                f"Order {client_order_id} works in {order.environment}, which is not in execution.environments: "
-                "enable it to cancel the order."
-            )
-        await executor.cancel(order, reason)
-        with suppress(JournalError):  # a cancel is never held up by the journal; its record follows
-            await self._journal.reached(self._journal.next_seq - 1)
-        return self._tracker.order(client_order_id) or self._known(client_order_id)
+        self._known(client_order_id)
+        await self._cancels.cancel([client_order_id], reason)
+        return self._orders.order(client_order_id) or self._known(client_order_id)
 
     def _known(self, client_order_id: str) -> Order:
         """Return the order as decided; raises ExecutionPipelineError when no order has this id."""
-        order = self._tracker.current(client_order_id) or self._tracker.order(client_order_id)
+        order = self._orders.current(client_order_id) or self._orders.order(client_order_id)
         if order is None:
             raise ExecutionPipelineError(f"No order has the client_order_id {client_order_id!r}.")
         return order
@@ -283,17 +310,20 @@ class ExecutionPipeline:
         environment: str | None = None,
         reason: str = "cancelled by request",
     ) -> list[str]:
-        """Cancel every open order that matches all given filters; returns their client_order_ids."""
+        """Ask for the end of every open order that matches all given filters; returns their client_order_ids.
+
+        Raises:
+            ExecutionPipelineError: not running, or an order's environment is not enabled (the others are cancelled).
+        """
         self._require_running()
         matching = [
             order.client_order_id
-            for order in self._tracker.working_orders()
+            for order in self._orders.working_orders()
             if symbol in {None, order.symbol}
             and strategy_key in {None, order.strategy_key}
             and environment in {None, order.environment}
         ]
-        for client_order_id in matching:
-            await self.cancel_order(client_order_id, reason=reason)
+        await self._cancels.cancel(matching, reason)
         return matching
 
     # -- views ---------------------------------------------------------------------------------------------
@@ -316,22 +346,22 @@ class ExecutionPipeline:
         """
         self._require_running()
         self._known(client_order_id)
-        order = self._tracker.order(client_order_id)
+        order = self._orders.order(client_order_id)
         if order is not None and not order.is_open:
             return order
         return await self._endings.of(client_order_id, timeout)
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the order, or None when no intent with this id passed the gates."""
-        return self._tracker.order(client_order_id)
+        return self._orders.order(client_order_id)
 
     def open_orders(self) -> list[Order]:
         """Return every order that can still trade, oldest first."""
-        return self._tracker.open_orders()
+        return self._orders.open_orders()
 
     def recent_orders(self) -> list[Order]:
         """Return the open orders and those that ended lately, newest first."""
-        return self._tracker.open_orders()[::-1] + self._tracker.ended_orders()
+        return self._orders.open_orders()[::-1] + self._orders.ended_orders()
 
     async def story(self, client_order_id: str) -> list[OrderEvent]:
         """Return all that the journal holds about one submission, oldest first."""
@@ -352,20 +382,9 @@ class ExecutionPipeline:
 
     def health(self) -> dict[str, dict[str, object]]:
         """Return each check as ``{"ok": …, "detail": …}``."""
-        error, waiting = self._journal.error, self._engine.waiting if self._engine.running else 0
-        ages = [age for age in map(self.market.age, self.instruments) if age is not None]
-        fed = f"{len(ages)} symbols quoted, the oldest {max(ages):.1f} s ago" if ages else "no symbol is quoted"
-        checks = {
-            "pipeline": (self._engine.running, "running" if self._engine.running else "not running"),
-            "journal": (error is None, str(error or f"{self._journal.durable_seq} events durable")),
-            "lock": (
-                self._engine.lock.held,
-                "held by this process" if self._engine.lock.held else "not held",
-            ),
-            "feed": (self._engine.feed_error is None and bool(ages), str(self._engine.feed_error or fed)),
-            "intake": (waiting < self.settings.execution.intake_capacity, f"{waiting} intents waiting"),
-        }
-        return {name: {"ok": ok, "detail": detail} for name, (ok, detail) in checks.items()}
+        return health(
+            self._engine, self._journal, self.market, self.instruments, self.settings.execution.intake_capacity
+        )
 
     def _account_of(self, environment: str) -> Account:
         account = self._accounts.get(environment)
@@ -375,11 +394,4 @@ class ExecutionPipeline:
 
     def _require_running(self) -> None:
         if not self._engine.running:
-            raise ExecutionPipelineError(
-                "The pipeline is not running: use it inside `async with ExecutionPipeline(…)`."
-            )
-
-
-def _resolve(answer: asyncio.Future[ExecutionResult], result: ExecutionResult) -> None:
-    if not answer.done():
-        answer.set_result(result)
+            raise ExecutionPipelineError(_NOT_RUNNING)

@@ -1,7 +1,8 @@
 """What an earlier run left without an answer, as submissions and reports of this one.
 
 An order that was durable but never acknowledged by an in-process executor is proved not to be in its book: that
-book is the journal. This module must not know when recovery happens.
+book is the journal. A remote executor may have it: its outcome is unknown until a look-up shows it.
+This module must not know when recovery happens.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from router.domain.events import Pending
 from router.domain.report import ExecutionReport
 from router.middleware import Submission
 
+UNKNOWN_AFTER_RESTART = "the router stopped between the hand-over and its answer: the venue is asked"
+NOT_IN_FORCE = "the router stopped before the new terms came into force"
 _REASON = (
     "The router stopped before the hand-over was recorded, and the executor's book does not hold the order: it was "
     "not placed. Send a new intent if it is still wanted."

@@ -1,57 +1,56 @@
-"""The single writer of order state: report -> table -> journal -> publish.
+"""The single writer of order state: report -> evidence -> table -> journal -> publish.
 
-Two views of every order: what is decided (the next decision builds on it) and what is durable (all that anyone
-else may see). Terminal orders leave memory after a while; the journal answers for them. Replaying the journal
-goes through the same fold. This module must not know gates, executors or who listens.
+Replaying the journal goes through the same fold. What cannot be applied is quarantined with an alert, never
+dropped, never guessed. This module must not know gates, executors or who listens.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from router.clock import Clock
 from router.domain import lifecycle
-from router.domain.enums import ExecType, ExecutionStatus
+from router.domain.enums import ExecutionStatus, Severity
 from router.domain.events import (
     AccountMark,
     AccountOpened,
+    AlertRaised,
+    AmendmentAnswered,
     Answered,
     AnyEvent,
-    Cancelled,
+    Checkpoint,
     Errored,
-    Expired,
-    Filled,
     OrderEvent,
     OutcomeUnknown,
-    PartiallyFilled,
+    Overdue,
     Pending,
-    Rejected,
+    PendingCancel,
+    PendingReplace,
+    ReplaceRejected,
     ReportQuarantined,
-    Submitted,
 )
-from router.domain.order import ZERO, Order
+from router.domain.evidence import Proof, judge
+from router.domain.order import Order, Replacement
 from router.domain.portfolio import Portfolio
 from router.domain.report import ExecutionReport
 from router.domain.result import ExecutionResult
-from router.execution.recovery import resumed
-from router.execution.validation import order_from
+from router.execution import checkpoints
+from router.execution.ledger import TRADES, Ledger
+from router.execution.orders import Orders, order_of
+from router.ids import alert_id
 from router.journal.base import Journal
-from router.journal.seen import Seen
+from router.journal.checkpoints import CheckpointError
 from router.logs import RouterLogger
 from router.middleware import Submission
-from router.risk.account import Account, quote_of
+from router.risk.account import Account
 
-_ENDED_KEPT: Final = 10_000
-_KINDS: Final[Mapping[ExecType, type[OrderEvent]]] = {
-    ExecType.NEW: Submitted,
-    ExecType.CANCELED: Cancelled,
-    ExecType.EXPIRED: Expired,
-    ExecType.REJECTED: Rejected,
-}
+_VENUE_AHEAD: Final = timedelta(seconds=60)
+"""How far a venue's clock may run ahead of ours; a report from later than that is not believed."""
 
 
 class Tracker:
@@ -63,6 +62,8 @@ class Tracker:
         clock: for ``ts_recorded``.
         log: for what is not an order event.
         on_event: called with each order event once it is durable, in journal order.
+        watch: called with each order that was changed or spoken about, and what is known of it then.
+        market_time: the market's time: a recording's during a replay, else our clock's.
     """
 
     def __init__(
@@ -72,64 +73,42 @@ class Tracker:
         clock: Clock,
         log: RouterLogger,
         on_event: Callable[[OrderEvent, Order | None], None],
+        *,
+        watch: Callable[[Order, Proof], None],
+        market_time: Callable[[], datetime],
     ) -> None:
         self._journal = journal
-        self._accounts = accounts
         self._clock = clock
         self._log = log
         self._on_event = on_event
-        self._orders: dict[str, Order] = {}
-        self._durable: dict[str, Order] = {}
-        self._ended: OrderedDict[str, Order] = OrderedDict()
-        self._trades: dict[str, set[str]] = {}
+        self._watch = watch
+        self._market_time = market_time
+        self._started = clock.now(), clock.monotonic()
         self._unpublished: deque[tuple[OrderEvent, Order | None]] = deque()
-        self.seen = Seen()
+        self._deciding = 0
+        self.ledger = Ledger(accounts)
+        self.orders = Orders(journal)
         self.unanswered: dict[str, Pending] = {}
-        """Submissions of an earlier run that have no answer yet; empty once recovery is done."""
+        """Submissions that have no answer yet, by client_order_id, oldest first."""
 
-    # -- what others may see -------------------------------------------------------------------------------
+    def story(self, client_order_id: str) -> list[OrderEvent]:
+        """Return every event of one submission, durable or not, oldest first; reads the journal."""
+        waiting = [event for event, _ in self._unpublished if event.client_order_id == client_order_id]
+        first = waiting[0].seq if waiting else None
+        stored = self._journal.events_of_now(client_order_id)
+        durable = [e for e in stored if isinstance(e, OrderEvent) and (first is None or e.seq < first)]
+        return durable + waiting
 
-    def order(self, client_order_id: str) -> Order | None:
-        """Return the order as far as it is durable; reads the journal for one that ended long ago."""
-        found = self._durable.get(client_order_id) or self._ended.get(client_order_id)
-        if found is None and self.seen.maybe(client_order_id) and client_order_id not in self._orders:
-            found = folded(self._journal.events_of_now(client_order_id))
-        return found
-
-    def open_orders(self) -> list[Order]:
-        """Return every durable order that can still trade, oldest first."""
-        return list(self._durable.values())
-
-    def working_orders(self) -> list[Order]:
-        """Return every order that is decided to be working, durable or not."""
-        return [order for order in self._orders.values() if order.is_open]
-
-    def ended_orders(self) -> list[Order]:
-        """Return the orders that ended lately, newest first."""
-        return list(reversed(self._ended.values()))
-
-    def current(self, client_order_id: str) -> Order | None:
-        """Return the order as decided, durable or not; None when it is not in memory."""
-        return self._orders.get(client_order_id) or self._ended.get(client_order_id)
-
-    def reason(self, client_order_id: str) -> str | None:
-        """Return the reason of the order's last event, if it gave one; reads the journal for a published one."""
-        for event, _ in reversed(self._unpublished):
-            if event.client_order_id == client_order_id:
-                return event.reason
-        published = self._journal.events_of_now(client_order_id)
-        return next((event.reason for event in reversed(published) if isinstance(event, OrderEvent)), None)
-
-    # -- what changes an order -----------------------------------------------------------------------------
+    # -- what we do with an order --------------------------------------------------------------------------
 
     def pending(self, submission: Submission) -> None:
         """Record an order that passed every gate; durable before any executor hears of it."""
         order = submission.order
         assert order is not None, "only a validated order can be pending"
-        self._orders[order.client_order_id] = order
         event = Pending(
             seq=self._journal.next_seq,
             ts_recorded=order.created_at,
+            ts_event=self._market_time(),
             run_id=order.run_id,
             status=ExecutionStatus.PENDING,
             client_order_id=order.client_order_id,
@@ -138,40 +117,76 @@ class Tracker:
             environment=submission.environment,
             session_id=submission.session_id,
             reference=submission.reference,
-            account=self._accounts[order.environment].account_mark(order.created_at.date()),
+            account=self.ledger.mark(order.environment, order.created_at.date()),
         )
         self._record(event, order)
-
-    def report(self, report: ExecutionReport) -> None:
-        """Apply what an executor says; what cannot be applied is quarantined, never dropped, never guessed."""
-        if report.exec_type is ExecType.CANCEL_REJECTED:
-            self._log.warning("cancel_rejected", client_order_id=report.client_order_id, reason=report.reason)
-            return
-        order = self.current(report.client_order_id)
-        if order is None:
-            self._quarantine(report, "no order with this client_order_id is known")
-            return
-        if report.exec_type is ExecType.TRADE and report.trade_id in self._trades.get(order.client_order_id, ()):
-            self._log.info("duplicate_trade", client_order_id=order.client_order_id, trade_id=report.trade_id)
-            return
-        try:
-            self._apply(order, report)
-        except lifecycle.InvalidTransitionError as error:
-            self._quarantine(report, str(error))
+        self.orders.decide(order, event)
+        self._begun(event)
+        self._watch(order, Proof.NONE)
 
     def fail(self, client_order_id: str, reason: str) -> None:
         """End an order that never reached an executor because of our own failure."""
-        self._transition(client_order_id, Errored, reason)
+        self._own(client_order_id, Errored, reason)
 
     def unknown(self, client_order_id: str, reason: str) -> None:
         """Note that an order was handed over and nothing proves what became of it; evidence already given stays."""
-        order = self.current(client_order_id)
+        order = self.orders.current(client_order_id)
         if order is not None and order.status is ExecutionStatus.PENDING:
-            self._transition(client_order_id, OutcomeUnknown, reason)
+            self._own(client_order_id, OutcomeUnknown, reason)
+
+    def cancel_asked(self, client_order_id: str, reason: str, *, expires: bool = False) -> None:
+        """Note that the executor is asked to end the order."""
+        self._own(client_order_id, PendingCancel, reason, expires=expires)
+
+    def sent(self, client_order_id: str) -> None:
+        """Note that a request about an order has left, whatever becomes of it."""
+        order = self.orders.current(client_order_id)
+        if order is not None:
+            self._watch(order, Proof.SENT)
+
+    def replace_asked(self, client_order_id: str, asked: Replacement, reason: str | None = None) -> None:
+        """Note that the executor is asked for other terms; what they may add is held from now on."""
+        self._own(
+            client_order_id,
+            PendingReplace,
+            reason,
+            request_id=asked.request_id,
+            quantity=asked.quantity,
+            price=asked.price,
+        )
+
+    def replace_failed(self, client_order_id: str, request_id: str, reason: str) -> None:
+        """Note that terms that were asked for are proved not to come into force."""
+        self._own(client_order_id, ReplaceRejected, reason, request_id=request_id)
+
+    def overdue(self, client_order_id: str, reason: str) -> None:
+        """Note that the executor gave no evidence of an open order inside its window, and alert."""
+        order = self.orders.current(client_order_id)
+        if order is not None and order.is_open:
+            severity = Severity.HIGH if order.outcome_unknown else Severity.MEDIUM
+            self.alert(severity, "watcher", reason, order)
+            self._own(client_order_id, Overdue, reason)
+
+    def alert(self, severity: Severity, topic: str, message: str, order: Order | None = None) -> str:
+        """Record an alert and return its id; it is delivered from the journal, not from here."""
+        now, seq = self._clock.now(), self._journal.next_seq
+        about = {} if order is None else {"client_order_id": order.client_order_id, "run_id": order.run_id}
+        event = AlertRaised(
+            seq=seq,
+            ts_recorded=now,
+            alert_id=alert_id(now, topic, seq),
+            severity=severity,
+            topic=topic,
+            message=message,
+            **about,
+        )
+        self._journal.append(event)
+        self._log.warning("alert_raised", alert_id=event.alert_id, severity=severity, reason=message, **about)
+        return event.alert_id
 
     def answer(self, submission: Submission, result: ExecutionResult) -> None:
-        """Record the one verdict on a submission."""
-        event = Answered(
+        """Record the one verdict on a submission, or on a request for other terms."""
+        event = (Answered if submission.amends is None else AmendmentAnswered)(
             seq=self._journal.next_seq,
             ts_recorded=self._clock.now(),
             run_id=submission.run_id,
@@ -180,12 +195,12 @@ class Tracker:
             reason=result.reason,
             result=result,
         )
-        if submission.client_order_id is not None:
-            self.seen.add(submission.client_order_id)
         self._record(event, None)
+        self._answered(event)
 
     def open_account(self, environment: str, portfolio: Portfolio) -> None:
         """Record the balances an environment's account begins with."""
+        self.ledger.open(environment, portfolio.cash)
         self._journal.append(
             AccountOpened(
                 seq=self._journal.next_seq,
@@ -195,165 +210,177 @@ class Tracker:
             )
         )
 
+    # -- what an executor says -----------------------------------------------------------------------------
+
+    def report(self, report: ExecutionReport) -> None:
+        """Apply what an executor says; what cannot be applied is quarantined, never dropped, never guessed."""
+        order = self.orders.recall(report.client_order_id)
+        if order is None:
+            self._quarantine(report, "no order with this client_order_id is known", None)
+            return
+        try:
+            if report.ts_event.tzinfo is None or report.ts_event > self._latest() + _VENUE_AHEAD:
+                raise lifecycle.InvalidTransitionError(f"its time is of the future, or of no zone: {report.ts_event}")  # noqa: TRY301
+            verdict = judge(
+                order,
+                self.orders.executions(order.client_order_id),
+                report,
+                seq=self._journal.next_seq,
+                now=self._clock.now(),
+            )
+            if verdict.event is not None:
+                order = self._change(order, verdict.event)
+        except lifecycle.InvalidTransitionError as error:
+            self._quarantine(report, str(error), order)
+            return
+        if verdict.event is None:
+            self._log.debug(
+                "report_changes_nothing",
+                client_order_id=order.client_order_id,
+                exec_type=report.exec_type,
+                reason=verdict.note,
+            )
+        self._watch(order, verdict.proof)
+
+    def _latest(self) -> datetime:
+        """Return the latest that "now" can be: a wall clock set back makes no report a thing of the future."""
+        wall, monotonic = self._started
+        elapsed = timedelta(seconds=self._clock.monotonic() - monotonic)
+        return max(self._clock.now(), wall + elapsed, self._market_time())
+
+    def _quarantine(self, report: ExecutionReport, reason: str, order: Order | None) -> None:
+        self._journal.append(
+            ReportQuarantined(seq=self._journal.next_seq, ts_recorded=self._clock.now(), report=report, reason=reason)
+        )
+        self._log.error("report_quarantined", client_order_id=report.client_order_id, reason=reason)
+        what = f"A {report.exec_type} report for order {report.client_order_id} cannot be: {reason}."
+        self.alert(Severity.HIGH, "quarantine", f"{what} Compare the order with the venue before anything else.", order)
+
+    # -- from decided to visible ---------------------------------------------------------------------------
+
     def publish(self, seq: int) -> None:
         """Make everything up to ``seq`` visible, in journal order."""
         while self._unpublished and self._unpublished[0][0].seq <= seq:
             event, order = self._unpublished.popleft()
             if order is not None:
-                self._show(order)
+                self.orders.show(order)
             self._on_event(event, order)
-
-    # -- replay --------------------------------------------------------------------------------------------
 
     def replay(self, event: AnyEvent) -> None:
         """Fold one journaled event of an earlier run into the state."""
         if isinstance(event, AccountOpened):
-            account = self._accounts.get(event.environment)
-            if account is not None:
-                account.portfolio.cash = dict(event.balances)
+            self.ledger.open(event.environment, event.balances)
+        elif isinstance(event, Checkpoint):
+            checkpoints.compare(self._journal.path, event, self.state)
         if not isinstance(event, OrderEvent) or event.client_order_id is None:
             return
         client_order_id = event.client_order_id
-        self.seen.add(client_order_id)
-        if isinstance(event, Answered):
-            self.unanswered.pop(client_order_id, None)
+        if isinstance(event, Answered | AmendmentAnswered):
+            self._answered(event)
             return
-        order = order_of(event) if isinstance(event, Pending) else self.current(client_order_id)
         if isinstance(event, Pending):
-            self.unanswered[client_order_id] = event
-        elif order is not None:
-            order = lifecycle.apply(order, event)
+            order: Order | None = order_of(event)
+            self._begun(event)
+        else:
+            order = self.orders.recall(client_order_id, before=event.seq)
+            if order is not None:
+                order = lifecycle.apply(order, event)
         if order is not None:
-            self._remember(event, order, getattr(event, "account", None))
-            self._show(order)
+            self._remember(event, order)
+            mark: AccountMark | None = getattr(event, "account", None)
+            if mark is not None:
+                self.ledger.remember(order.environment, event.ts_recorded.date(), mark)
+            self.orders.show(order)
+
+    # -- checkpoints ---------------------------------------------------------------------------------------
+
+    def state(self) -> bytes:
+        """Return all that the events so far have led to, encoded; the same for the same journal."""
+        orders = self.orders
+        state = checkpoints.State(
+            orders.working_orders(), orders.open_executions(), self.ledger.state(), list(self.unanswered)
+        )
+        return checkpoints.encode_state(state, orders.seen)
+
+    def checkpoint(self) -> tuple[int, bytes] | None:
+        """Record what the state is now; returns the event's sequence number and the state for ``Journal.keep``.
+
+        None when a change broke off half-way, so that this state is not what the journal says.
+        """
+        seq = self._journal.checkpointed = self._journal.next_seq
+        if self._deciding:
+            self._log.error("checkpoint_refused", reason="a change of an order broke off: restart the router")
+            return None
+        state = self.state()
+        self._journal.append(checkpoints.event_of(seq, self._clock.now(), state))
+        return seq, state
+
+    def load(self, event: Checkpoint, encoded: bytes) -> None:
+        """Take over the state of a checkpoint instead of replaying what led to it; raises CheckpointError."""
+        state, seen = checkpoints.decode_state(event, encoded)
+        for client_order_id in state.unanswered:
+            story = self._journal.events_of_now(client_order_id)
+            pending = next((each for each in story if isinstance(each, Pending)), None)
+            if pending is None:
+                self.unanswered.clear()
+                raise CheckpointError(f"it leaves {client_order_id} unanswered, which was never asked")
+            self.unanswered[client_order_id] = pending
+        self.orders.restore(state.orders, state.executions, seen)
+        self.ledger.restore(state.accounts, state.orders)
+        for client_order_id in state.unanswered:
+            self.orders.recall(client_order_id, before=event.seq)  # it may have ended, and its answer tells of it
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _apply(self, order: Order, report: ExecutionReport) -> None:
-        if report.exec_type is ExecType.TRADE:
-            self._fill(order, report)
-            return
-        ends = report.exec_type is not ExecType.NEW
-        extra: dict[str, Any] = {} if ends else {"venue_order_id": report.venue_order_id}
-        event = _KINDS[report.exec_type](
-            **self._common(order),
-            status=lifecycle.transition(order.status, _KINDS[report.exec_type]),
-            ts_event=report.ts_event,
-            filled_quantity=order.filled_quantity,
-            leaves_quantity=ZERO if ends else order.leaves_quantity,
-            reason=report.reason,
-            **extra,
-        )
-        self._change(order, event)
-
-    def _fill(self, order: Order, report: ExecutionReport) -> None:
-        lifecycle.check_fill(order, report.last_quantity, report.last_price)
-        if report.fee is not None and not report.fee.is_finite():
-            raise lifecycle.InvalidTransitionError(f"a fee of {report.fee} cannot be (order {order.client_order_id})")
-        filled = order.filled_quantity + (report.last_quantity or ZERO)
-        kind = Filled if filled >= order.quantity else PartiallyFilled
-        status = lifecycle.transition(order.status, kind)
+    def _own(self, client_order_id: str, kind: type[OrderEvent], reason: str | None, **fields: Any) -> None:
+        """Record what we did, or found missing, ourselves."""
+        order = self.orders.current(client_order_id)
+        assert order is not None, "only a tracked order is worked on"
         event = kind(
-            **self._common(order),
-            status=status,
-            ts_event=report.ts_event,
-            filled_quantity=filled,
-            leaves_quantity=order.quantity - filled if status is ExecutionStatus.PARTIALLY_FILLED else ZERO,
-            last_quantity=report.last_quantity,
-            last_price=report.last_price,
-            trade_id=report.trade_id or f"{order.client_order_id}-{filled}",
-            fee=report.fee or ZERO,
-            fee_currency=report.fee_currency,
-            liquidity=report.liquidity,
-        )
-        self._change(order, event)
-
-    def _transition(self, client_order_id: str, kind: type[OrderEvent], reason: str) -> None:
-        order = self._orders[client_order_id]
-        event = kind(
-            **self._common(order),
-            status=lifecycle.transition(order.status, kind),
-            filled_quantity=order.filled_quantity,
-            leaves_quantity=ZERO if kind is Errored else order.leaves_quantity,
+            seq=self._journal.next_seq,
+            ts_recorded=self._clock.now(),
+            run_id=order.run_id,
+            client_order_id=client_order_id,
+            status=order.status,
             reason=reason,
+            **fields,
         )
-        self._change(order, event)
+        changed = self._change(order, event)
+        if kind is not Overdue:
+            self._watch(changed, Proof.NONE)
 
-    def _common(self, order: Order) -> dict[str, Any]:
-        return {
-            "seq": self._journal.next_seq,
-            "ts_recorded": self._clock.now(),
-            "run_id": order.run_id,
-            "client_order_id": order.client_order_id,
-        }
-
-    def _change(self, order: Order, event: OrderEvent) -> None:
+    def _change(self, order: Order, event: OrderEvent) -> Order:
         """Apply ``event`` by the table, book it, and record it; nothing is changed when the table refuses."""
         changed = lifecycle.apply(order, event)
-        self._remember(event, changed, None)
-        if isinstance(event, PartiallyFilled | Filled):
-            account = self._accounts[order.environment]
-            event = msgspec.structs.replace(event, account=account.account_mark(event.ts_recorded.date()))
-        self._record(event, changed)
+        self._deciding += 1  # stays so if anything below raises
+        self._remember(event, changed)
+        fields: dict[str, Any] = {
+            "status": changed.status,
+            "filled_quantity": changed.filled_quantity,
+            "leaves_quantity": changed.leaves_quantity,
+        }
+        if isinstance(event, TRADES):
+            fields["account"] = self.ledger.mark(order.environment, event.ts_recorded.date())
+        self._record(msgspec.structs.replace(event, **fields), changed)
+        self._deciding -= 1
+        return changed
 
-    def _remember(self, event: OrderEvent, order: Order, mark: AccountMark | None) -> None:
+    def _remember(self, event: OrderEvent, order: Order) -> None:
         """Take the order's new state into memory: the decided view, its trades, the account and the holds."""
-        client_order_id = order.client_order_id
-        account = self._accounts.get(order.environment)
-        if isinstance(event, PartiallyFilled | Filled):
-            self._trades.setdefault(client_order_id, set()).add(event.trade_id)
-            if account is not None:
-                _book(account.portfolio, order, event)
-        if account is not None:
-            if mark is not None:
-                account.portfolio.restore(event.ts_recorded.date(), mark)
-            account.holds.set(order, order.leaves_quantity)
-        self._orders[client_order_id] = order
+        self.ledger.book(order, event)
+        self.orders.decide(order, event)
 
-    def _show(self, order: Order) -> None:
-        """Make a durable state visible; an order that has ended moves out of the working set."""
-        client_order_id = order.client_order_id
-        if order.is_open:
-            self._durable[client_order_id] = order
-            return
-        self._durable.pop(client_order_id, None)
-        if self._orders.get(client_order_id) is order:
-            del self._orders[client_order_id]
-        self._ended[client_order_id] = order
-        self._ended.move_to_end(client_order_id)
-        if len(self._ended) > _ENDED_KEPT:
-            forgotten, _ = self._ended.popitem(last=False)
-            self._trades.pop(forgotten, None)
+    def _begun(self, event: Pending) -> None:
+        assert event.client_order_id is not None, "an order has an id"
+        self.unanswered[event.client_order_id] = event
+        self.orders.seen.add(event.client_order_id)
+
+    def _answered(self, event: Answered | AmendmentAnswered) -> None:
+        """An answer ends a submission; an id that is answered without an order is used up too."""
+        key = event.client_order_id
+        if isinstance(event, Answered) and key is not None and self.unanswered.pop(key, None) is None:
+            self.orders.seen.add(key)
 
     def _record(self, event: OrderEvent, order: Order | None) -> None:
         self._journal.append(event)
         self._unpublished.append((event, order))
-
-    def _quarantine(self, report: ExecutionReport, reason: str) -> None:
-        self._log.error("report_quarantined", client_order_id=report.client_order_id, reason=reason)
-        self._journal.append(
-            ReportQuarantined(seq=self._journal.next_seq, ts_recorded=self._clock.now(), report=report, reason=reason)
-        )
-
-
-def order_of(event: Pending) -> Order:
-    """Return the order that a journaled Pending began with: same intent, same order."""
-    return order_from(resumed(event))
-
-
-def folded(events: list[AnyEvent]) -> Order | None:
-    """Return the order that one submission's events lead to, or None when it never became one."""
-    order = None
-    for event in events:
-        if isinstance(event, Pending):
-            order = order_of(event)
-        elif order is not None and isinstance(event, OrderEvent) and not isinstance(event, Answered):
-            order = lifecycle.apply(order, event)
-    return order
-
-
-def _book(portfolio: Portfolio, order: Order, fill: PartiallyFilled | Filled) -> None:
-    assert fill.last_quantity is not None, "the table admits no empty fill"
-    assert fill.last_price is not None, "the table admits no fill without a price"
-    fee_currency = fill.fee_currency or quote_of(order.symbol)
-    portfolio.fill(order.symbol, order.side, fill.last_quantity, fill.last_price, fill.fee, fee_currency)

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import msgspec
+
 from router.domain.enums import ExecutionStatus, OrderSide, OrderType, TimeInForce
 from router.domain.intent import OrderIntent, safe_repr
 from router.domain.market import Instrument, Quote
@@ -70,6 +72,8 @@ class Validation:
         if order.order_type is OrderType.LIMIT and order.price is not None and order.price % instrument.tick_size:
             raise InvalidIntentError("price", f"Price is not a multiple of tick size {instrument.tick_size}")
         self._check_notional(order, instrument)
+        if submission.amends is not None:
+            return _amended(submission.amends, order)
         if order.expire_at is not None and order.expire_at <= submission.received_at:
             raise InvalidIntentError("expire_at", "GTD orders require expire_at", "expire_at must lie in the future")
         return order
@@ -128,6 +132,40 @@ def order_from(submission: Submission) -> Order:
         post_only=_flag(intent.post_only, "post_only"),
         created_at=submission.received_at,
         updated_at=submission.received_at,
+    )
+
+
+def _amended(working: Order, wanted: Order) -> Order:
+    """Return ``working`` with the terms of ``wanted``; raises InvalidIntentError when it cannot be amended."""
+    if not working.is_open:
+        raise InvalidIntentError("client_order_id", "Order has ended", f"the order is {working.status}")
+    if working.order_type is not OrderType.LIMIT:
+        raise InvalidIntentError("client_order_id", "Only limit orders can be amended")
+    if working.pending_replaces:  # FIX CxlRejReason 3; two whose answers are lost could not be told apart
+        raise InvalidIntentError("client_order_id", "A replacement is pending", "wait for its answer, then ask again")
+    if wanted.quantity < working.filled_quantity:
+        raise InvalidIntentError(
+            "quantity",
+            f"Quantity below filled quantity {working.filled_quantity}",
+            f"{working.filled_quantity} have traded; cancel the order to keep the rest from trading",
+        )
+    return msgspec.structs.replace(working, quantity=wanted.quantity, price=wanted.price)
+
+
+def intent_for(order: Order, quantity: Any = None, price: Any = None) -> OrderIntent:
+    """Return the intent that asks for ``order`` with another quantity or price."""
+    return OrderIntent(
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity if quantity is None else quantity,
+        order_type=order.order_type,
+        price=order.price if price is None else price,
+        time_in_force=order.time_in_force,
+        expire_at=order.expire_at if order.time_in_force is TimeInForce.GTD else None,
+        strategy_key=order.strategy_key,
+        environment=order.environment,
+        reduce_only=order.reduce_only,
+        post_only=order.post_only,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import TypeVar
 
 import anyio
 
@@ -14,8 +15,37 @@ from router.clock import Clock
 from router.domain.enums import TERMINAL
 from router.domain.events import OrderEvent
 from router.domain.order import Order
+from router.domain.result import ExecutionResult
 from router.errors import JournalError, RouterError
 from router.journal.base import Journal
+
+Answer = TypeVar("Answer")
+
+
+def resolve(answer: asyncio.Future[Answer], result: Answer) -> None:
+    """Give ``answer`` its result, unless whoever waited has gone or been told otherwise."""
+    if not answer.done():
+        answer.set_result(result)
+
+
+class Answers:
+    """Who waits for the answer to a submission; the pipeline's end answers them all."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Future[ExecutionResult]] = set()
+
+    def new(self) -> asyncio.Future[ExecutionResult]:
+        """Return a future for an answer."""
+        answer: asyncio.Future[ExecutionResult] = asyncio.get_running_loop().create_future()
+        self._waiting.add(answer)
+        answer.add_done_callback(self._waiting.discard)
+        return answer
+
+    def abandon(self, error: RouterError) -> None:
+        """Raise ``error`` in everybody who still waits."""
+        for answer in self._waiting:
+            if not answer.done():
+                answer.set_exception(error)
 
 
 class Endings:
@@ -52,8 +82,7 @@ class Endings:
         """Wake those who wait for ``order``, if it has ended."""
         if order.status in TERMINAL:
             for waiter in self._waiters.pop(order.client_order_id, ()):
-                if not waiter.done():
-                    waiter.set_result(order)
+                resolve(waiter, order)
 
     def abandon(self, error: RouterError) -> None:
         """Raise ``error`` in everybody who still waits."""

@@ -9,6 +9,7 @@ This module must not know what makes an order trade.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final, TypeAlias
 
@@ -20,29 +21,48 @@ ANY_PRICE: Final = Decimal("Infinity")
 
 
 class OpenOrder:
-    """An order the simulated venue has accepted, and what it remembers of it.
+    """An order the simulated venue has accepted, on the terms now in force, and what it remembers of it.
 
+    ``order`` is what was submitted; ``quantity`` and ``limit`` (None: market) follow the replacements.
     ``leaves_quantity`` can still trade (0: the order has ended), ``filled_quantity`` has traded (base units).
-    ``sequence`` is its place in time, ``mark`` its place in the queue at its price (see ``fill_model``).
+    ``sequence`` is its place in time; ``mark`` its place in the queue at its price, and ``is_placed`` whether prints
+    count for it yet (see ``fill_model``).
     """
 
-    __slots__ = ("filled_quantity", "leaves_quantity", "mark", "order", "rank", "sequence", "side")
+    __slots__ = (
+        "filled_quantity",
+        "is_placed",
+        "leaves_quantity",
+        "limit",
+        "mark",
+        "order",
+        "quantity",
+        "rank",
+        "sequence",
+        "side",
+    )
 
     def __init__(self, order: Order) -> None:
         self.order = order
         self.side = order.side
         self.filled_quantity = order.filled_quantity
-        self.leaves_quantity = order.quantity - order.filled_quantity
-        is_limit = order.order_type is OrderType.LIMIT and order.price is not None
-        self.rank = rank(order.side, order.price) if is_limit and order.price is not None else ANY_PRICE
         self.sequence = 0
         self.mark = ZERO
+        self.is_placed = False
+        self.amend(order.quantity, order.price if order.order_type is OrderType.LIMIT else None)
 
     @property
     def price(self) -> Decimal:
         """The limit price, quote units; only an order with one can rest."""
-        assert self.order.price is not None, "a resting order has a price"
-        return self.order.price
+        assert self.limit is not None, "a resting order has a price"
+        return self.limit
+
+    def amend(self, quantity: Decimal, limit: Decimal | None) -> None:
+        """Put other terms in force; ``quantity`` is not below what has traded. A new limit: only while not resting."""
+        self.quantity = quantity
+        self.leaves_quantity = quantity - self.filled_quantity
+        self.limit = limit
+        self.rank = ANY_PRICE if limit is None else rank(self.side, limit)
 
 
 _Entry: TypeAlias = tuple[Decimal, int, OpenOrder]
@@ -85,6 +105,14 @@ class RestingSide:
             return False
         del entries[index]
         return True
+
+    def down_to(self, at: Decimal) -> Iterator[OpenOrder]:
+        """Yield the orders with rank >= ``at``, the next first; the one yielded last may be removed meanwhile."""
+        entries = self._entries
+        index = len(entries) - 1
+        while index >= 0 and entries[index][0] >= at:
+            yield entries[index][2]
+            index -= 1
 
     def newest_at(self, at: Decimal) -> OpenOrder | None:
         """Return the last order in the queue at rank ``at``, or None when none rests there."""

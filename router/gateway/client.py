@@ -6,6 +6,7 @@ know how the router decides, nor the command line.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -107,9 +108,25 @@ class RouterClient:
         answer = await self._ask("DELETE", _order_path(client_order_id), _OneOrder, query={"reason": reason})
         return answer.order
 
-    async def cancel_all(self, *, symbol: str | None = None, strategy_key: str | None = None, reason: str) -> list[str]:
+    async def amend_order(
+        self, client_order_id: str, *, quantity: Decimal | None = None, price: Decimal | None = None
+    ) -> ExecutionResult:
+        """Ask for another quantity or price of a working limit order and return the verdict."""
+        terms = {"quantity": quantity, "price": price}
+        body = msgspec.json.encode({name: str(number) for name, number in terms.items() if number is not None})
+        return await self._ask("PATCH", _order_path(client_order_id), ExecutionResult, body=body)
+
+    async def cancel_all(
+        self,
+        *,
+        symbol: str | None = None,
+        strategy_key: str | None = None,
+        environment: str | None = None,
+        reason: str,
+    ) -> list[str]:
         """Ask for the cancellation of every open order that matches; returns their ids."""
-        body = msgspec.json.encode({"symbol": symbol, "strategy_key": strategy_key, "reason": reason})
+        filters = {"symbol": symbol, "strategy_key": strategy_key, "environment": environment}
+        body = msgspec.json.encode({**filters, "reason": reason})
         answer = await self._ask("POST", "/v1/cancel_all", _Cancelled, body=body)
         return answer.client_order_ids
 

@@ -52,6 +52,7 @@ def make_app(pipeline: ExecutionPipeline) -> web.Application:
             web.post("/v1/orders", _submit),
             web.get("/v1/orders", _orders),
             web.get("/v1/orders/{client_order_id}", _order),
+            web.patch("/v1/orders/{client_order_id}", _amend),
             web.delete("/v1/orders/{client_order_id}", _cancel),
             web.post("/v1/cancel_all", _cancel_all),
             web.get("/v1/governance", _governance),
@@ -143,11 +144,24 @@ async def _story(pipeline: ExecutionPipeline, client_order_id: str) -> dict[str,
     }
 
 
-async def _cancel(request: web.Request) -> web.Response:
+async def _amend(request: web.Request) -> web.Response:
+    client_order_id = _known_order(request)
+    terms = await _body(request)
+    if not isinstance(terms, dict) or not terms or not terms.keys() <= {"quantity", "price"}:
+        raise ProblemError(400, "The body must be a JSON object with quantity, price or both.")
+    return _json(await request.app[_PIPELINE].amend_order(client_order_id, **terms))
+
+
+def _known_order(request: web.Request) -> str:
     client_order_id = request.match_info["client_order_id"]
-    pipeline = request.app[_PIPELINE]
-    if pipeline.order(client_order_id) is None:
+    if request.app[_PIPELINE].order(client_order_id) is None:
         raise ProblemError(404, f"No order has the client_order_id {client_order_id}.")
+    return client_order_id
+
+
+async def _cancel(request: web.Request) -> web.Response:
+    client_order_id = _known_order(request)
+    pipeline = request.app[_PIPELINE]
     order = await pipeline.cancel_order(client_order_id, reason=request.query.get("reason") or "operator")
     return _json({"order": order_document(order)})
 

@@ -2,7 +2,8 @@
 
 ``append`` puts an event behind the ones that wait; ``run`` writes whatever has gathered as one batch, so a lone
 intent never waits for company and a crowd shares one commit. A failed write drops nothing: the batch stays in
-front, writers are told, and it is tried again. This module must not know storage or what events mean.
+front, writers are told, and it is tried again. A start loads the newest checkpoint that holds and replays what
+follows; without one, everything. This module must not know storage or what events mean.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import anyio
+import anyio.to_thread
+import msgspec
 
 from router.clock import Clock
-from router.domain.events import AnyEvent, Event, encode_event
+from router.domain.events import AnyEvent, Checkpoint, Event, encode_event
 from router.errors import JournalError
 from router.journal.chain import GENESIS, ChainReader, key_of, link
+from router.journal.checkpoints import CheckpointError, located, pack, unpacked
 
 BATCH_ROWS = 4000
 RETRY_S = 1.0
@@ -33,6 +38,10 @@ class Row(NamedTuple):
     client_order_id: str | None
     payload: str
     digest: bytes
+
+
+Load: TypeAlias = Callable[[Checkpoint, bytes], None]
+"""Takes over the state of a checkpoint as a whole, or raises CheckpointError and has changed nothing."""
 
 
 def _nobody(_: object) -> None:
@@ -57,16 +66,22 @@ class Journal(ABC):
     """An append-only, hash-chained sequence of events with one writer.
 
     ``on_durable(seq)`` and ``on_failure(error)`` are called on the event loop after each write; the pipeline
-    sets them. ``error`` is why the last write failed, None while the journal is healthy.
+    sets them. ``error`` is why the last write failed, None while the journal is healthy. ``checkpointed`` is the last
+    event that a start need not replay, 0 for none; ``passed_over`` says which checkpoints the start could not use.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.path = path
         self.clock = clock
+        self.checkpointed = 0
+        self.passed_over: list[str] = []
         self.durable_seq = 0
         self.error: JournalError | None = None
         self.closed = False
         self.on_durable: Callable[[int], None] = _nobody
         self.on_failure: Callable[[JournalError], None] = _nobody
+        self._keeping = asyncio.Lock()
+        self._kept = 0
         self._next_seq = 1
         self._digest = GENESIS
         self._waiting: list[Row] = []
@@ -84,10 +99,6 @@ class Journal(ABC):
     def digest(self) -> bytes:
         """The head of the hash chain."""
         return self._digest
-
-    def _continue(self, chain: ChainReader) -> None:
-        """Go on behind what was read from the storage."""
-        self.durable_seq, self._next_seq, self._digest = chain.count, chain.count + 1, chain.digest
 
     def append(self, event: Event) -> None:
         """Put ``event`` (carrying ``next_seq``) behind those that wait for the next write. Never blocks."""
@@ -170,13 +181,50 @@ class Journal(ABC):
             return list(islice(self._ring, start, start + limit))
         return await self._read(from_seq, limit)
 
-    @abstractmethod
-    async def open(self, fold: Callable[[AnyEvent], None]) -> None:
+    async def open(self, fold: Callable[[AnyEvent], None], load: Load | None = None) -> None:
         """Open the storage and hand every stored event to ``fold``, oldest first.
+
+        Args:
+            fold: called with each event.
+            load: called with the newest checkpoint that holds, and then only later events are handed over.
 
         Raises:
             JournalError: unreadable, locked, or not trustworthy; nothing is changed then.
         """
+        self.closed = False
+        await self._open()
+        chain = ChainReader(self.path)
+        stored = await self._checkpoints() if load is not None else []
+        for seq in stored:
+            assert load is not None, "none are looked for without it"
+            try:
+                rows, state = await self._checkpoint(seq)
+                found, event = located(self.path, seq, rows)
+                load(event, unpacked(event, state))
+            except (CheckpointError, msgspec.DecodeError) as error:
+                self.passed_over.append(f"the checkpoint at event {seq} is passed over: {error}")
+            else:
+                chain = found
+                break
+        self.checkpointed = newest = chain.count
+        async for page in self._pages(chain.count):
+            for row in page:
+                event_ = chain.event(*row)
+                fold(event_)
+                if type(event_) is Checkpoint:
+                    newest = event_.seq
+        if load is not None and newest not in {self.checkpointed, *stored}:
+            self.passed_over.append(f"the checkpoint at event {newest} is passed over: its state is missing")
+        self.durable_seq, self._next_seq, self._digest = chain.count, chain.count + 1, chain.digest
+
+    async def keep(self, seq: int, state: bytes) -> None:
+        """Store the state of the checkpoint event ``seq`` once that is durable; raises JournalError when it cannot."""
+        await self.reached(seq)
+        with anyio.CancelScope(shield=True), self.clock.hold():  # what was begun is stored, even by a router that stops
+            async with self._keeping:
+                if seq > self._kept:
+                    await self._keep(seq, await anyio.to_thread.run_sync(pack, state))
+                    self._kept = seq
 
     async def close(self) -> None:
         """Release the storage; whoever waits for more is told there will be none."""
@@ -186,6 +234,28 @@ class Journal(ABC):
 
     @abstractmethod
     async def _close(self) -> None: ...
+
+    @abstractmethod
+    async def _open(self) -> None: ...
+
+    @abstractmethod
+    def _pages(self, after: int) -> AsyncIterator[Sequence[Row]]:
+        """Yield the stored events after that seq, oldest first."""
+
+    @abstractmethod
+    async def _checkpoints(self) -> list[int]:
+        """Return the stored checkpoints' sequence numbers, newest first."""
+
+    @abstractmethod
+    async def _checkpoint(self, seq: int) -> tuple[Sequence[Row], object]:
+        """Return the events ``seq - 1`` and ``seq``, as far as they exist, and the packed state; None: there is none.
+
+        Raises CheckpointError when it cannot be read.
+        """
+
+    @abstractmethod
+    async def _keep(self, seq: int, packed: bytes) -> None:
+        """Store a checkpoint's packed state and forget all but the one before it; raises JournalError."""
 
     @abstractmethod
     async def _write(self, rows: Sequence[Row]) -> None:

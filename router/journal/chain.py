@@ -31,12 +31,13 @@ def key_of(event: Event) -> str | None:
 class ChainReader:
     """Reads stored events in order and trusts none before its place in the chain is checked.
 
-    ``count`` is the sequence number of the last event read, ``digest`` the chain's head there.
+    ``count`` is the sequence number of the last event read, ``digest`` the chain's head there. Begun elsewhere than at
+    the start, it takes the events before for true.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.count = 0
-        self.digest = GENESIS
+    def __init__(self, path: Path, count: int = 0, digest: bytes = GENESIS) -> None:
+        self.count = count
+        self.digest = digest
         self._path = path
 
     def event(self, seq: int, key: str | None, payload: str, digest: bytes) -> AnyEvent:

@@ -5,7 +5,8 @@ It keeps every rule of ``base`` except survival. This module must not know files
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 from router.clock import Clock
 from router.domain.events import AnyEvent, Event, decode_event
@@ -16,15 +17,27 @@ class MemoryJournal(Journal):
     """Rows in a list, by the same path as on disk."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
+        super().__init__(Path("memory"), clock)
         self.rows: list[Row] = []
+        self.states: dict[int, bytes] = {}
 
-    async def open(self, fold: Callable[[AnyEvent], None]) -> None:
-        self.closed = False
-        for row in self.rows:
-            self._next_seq, self._digest = row.seq + 1, row.digest
-            fold(decode_event(row.payload))
-        self.durable_seq = self._next_seq - 1
+    async def _open(self) -> None:
+        """Nothing is to be opened."""
+
+    async def _pages(self, after: int) -> AsyncIterator[Sequence[Row]]:
+        yield self.rows[after:]
+
+    async def _checkpoints(self) -> list[int]:
+        return sorted(self.states, reverse=True)
+
+    async def _checkpoint(self, seq: int) -> tuple[Sequence[Row], object]:
+        return self.rows[max(seq - 2, 0) : seq], self.states[seq]
+
+    async def _keep(self, seq: int, packed: bytes) -> None:
+        before = max((other for other in self.states if other < seq), default=0)
+        for other in self.states.keys() - {before}:
+            del self.states[other]
+        self.states[seq] = packed
 
     async def _close(self) -> None:
         """Nothing is held."""

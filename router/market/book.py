@@ -148,6 +148,19 @@ class DepthBook:
         beyond = price < worst if side is OrderSide.BUY else price > worst
         return None if beyond else size
 
+    def sure_size(self, side: OrderSide, price: Decimal) -> Decimal:
+        """Return what can be taken at ``price``: at the touch what shows, behind it no more than the depth stream says.
+
+        A size that was the best quote a moment ago has often moved to the new one.
+        """
+        ladder = self.ladder(side)
+        size = ladder.size(price)
+        in_depth = self._hidden[0 if side is OrderSide.BUY else 1].get(price, size)
+        if in_depth >= size:
+            return size
+        best = ladder.best()
+        return size if best is not None and best[0] == price else in_depth
+
     def consumption(self) -> Consumption:
         """Return a new account of what one simulation takes from this book."""
         consumption = Consumption(self)
@@ -280,14 +293,14 @@ class Consumption:
     def levels(self, side: OrderSide) -> Iterator[Level]:
         """Yield the levels of a side, best first, with what is still there for us."""
         taken = self._taken[side]
-        for price, size in self._book.ladder(side):
-            left = size - taken.size(price)
+        for price, _ in self._book.ladder(side):
+            left = self._book.sure_size(side, price) - taken.size(price)
             if left > 0:
                 yield price, left
 
     def available(self, side: OrderSide, price: Decimal) -> Decimal:
         """Return what is still there for us at ``price``."""
-        return max(ZERO, self._book.ladder(side).size(price) - self._taken[side].size(price))
+        return max(ZERO, self._book.sure_size(side, price) - self._taken[side].size(price))
 
     def take(self, side: OrderSide, price: Decimal, quantity: Decimal) -> None:
         """Note that ``quantity`` of the level at ``price`` is ours; it must have been available."""

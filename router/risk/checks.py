@@ -102,8 +102,8 @@ def _reduction(order: Order, account: Account) -> tuple[Decimal, Decimal]:
     position = account.portfolio.position(order.symbol).quantity
     working = account.holds.working(order.symbol)
     if order.side is OrderSide.SELL:
-        return working.sells + order.quantity, max(position, ZERO)
-    return working.buys + order.quantity, max(-position, ZERO)
+        return working.sells + order.leaves_quantity, max(position, ZERO)
+    return working.buys + order.leaves_quantity, max(-position, ZERO)
 
 
 def _reduce_only_rules(order: Order, account: Account) -> list[_Rule]:
@@ -130,7 +130,8 @@ def _size_rules(
     """What the position, the exposure and the asset's share could become if everything that works fills."""
     symbol, reducing = order.symbol, reduces(order, account)
     low, high = account.holds.working(symbol).extremes(account.portfolio.position(symbol).quantity)
-    reached = high + order.quantity if order.side is OrderSide.BUY else order.quantity - low
+    leaves = order.leaves_quantity
+    reached = high + leaves if order.side is OrderSide.BUY else leaves - low
     mark = account.mark(symbol) or ZERO
     added = max(reached * mark - worst.get(symbol, ZERO), ZERO)
     exposure = _share(sum(worst.values(), added), equity)

@@ -52,6 +52,8 @@ class RiskGate:
             refusal = self._refusal(submission, order, account)
             if refusal is not None:
                 return refusal
+        if submission.amends is not None:  # the request itself holds what it may add, before anything is awaited
+            return await call_next(submission)
         account.holds.set(order, order.quantity)
         executor_called = False
         try:
@@ -64,7 +66,15 @@ class RiskGate:
 
     def _refusal(self, submission: Submission, order: Order, account: Account) -> ExecutionResult | None:
         assert submission.reference is not None, "safety runs before risk"
-        found = assess(order, submission.reference, account, self._limits, self._today())
+        before = submission.amends
+        if before is None:
+            found = assess(order, submission.reference, account, self._limits, self._today())
+        elif order.price == before.price and order.quantity <= before.quantity:
+            return None  # it only takes risk away
+        else:
+            account.holds.set(before, ZERO)  # measured as if it came instead of what works now
+            found = assess(order, submission.reference, account, self._limits, self._today())
+            account.holds.set(before, before.worst_leaves)
         return _blocked(submission, found) if found is not None else None
 
     def snapshot(self, environment: str) -> RiskSnapshot:

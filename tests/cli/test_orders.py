@@ -101,6 +101,21 @@ def test_orders_and_order_tell_the_story(run: Run, ask: Any, served: Served) -> 
     assert ask("order", resting)["events"][-1]["reason"] == "tidy"
 
 
+def test_an_order_is_amended_and_what_cannot_be_is_said(run: Run, ask: Any, served: Served) -> None:
+    resting = ask("submit", "BTC/USD", "buy", "0.01", "--type", "limit", "--price", "40000")["client_order_id"]
+    assert ask("amend", resting, "--quantity", "0.02", "--price", "41000")["status"] == "SUCCESS"
+    shown = ask("order", resting)["order"]
+    assert (shown["quantity"], shown["price"]) == ("0.02", "41000")
+    invalid = run("amend", resting, "--quantity", "0", "--config", served.config)
+    assert invalid.code == 10
+    assert "Quantity must be > 0" in invalid.out
+    assert run("amend", resting, "--config", served.config).code == 2
+    unknown = run("amend", "nobody", "--price", "1", "--config", served.config)
+    assert unknown.code == 1
+    assert "No order has the client_order_id nobody" in unknown.err
+    ask("cancel", resting)
+
+
 def test_cancel_all_takes_filters(run: Run, ask: Any, served: Served) -> None:
     limit = ("submit", "BTC/USD", "buy", "0.02", "--type", "limit", "--price", "32000", "--strategy")
     mine, other = ask(*limit, "mine")["client_order_id"], ask(*limit, "other")["client_order_id"]

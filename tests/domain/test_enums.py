@@ -15,6 +15,7 @@ from router.domain.enums import (
     Liquidity,
     OrderSide,
     OrderType,
+    Severity,
     TimeInForce,
 )
 
@@ -46,10 +47,11 @@ def test_the_other_words_are_the_contracts() -> None:
     assert [*TimeInForce] == ["GTC", "IOC", "FOK", "DAY", "GTD"]
     assert [*Environment] == ["paper", "shadow", "testnet", "live"]
     assert [*Liquidity] == ["maker", "taker"]
+    assert [*Severity] == ["CRITICAL", "HIGH", "MEDIUM", "LOW"]
 
 
 @pytest.mark.parametrize(
-    "words", [ExecutionStatus, OrderSide, OrderType, TimeInForce, Environment, Liquidity, ExecType]
+    "words", [ExecutionStatus, OrderSide, OrderType, TimeInForce, Environment, Liquidity, ExecType, Severity]
 )
 def test_a_member_compares_prints_and_encodes_as_its_word(words: type[ExecutionStatus]) -> None:
     for member in words:

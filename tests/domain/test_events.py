@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.domain import events
-from router.domain.enums import ExecType, ExecutionStatus, Liquidity
+from router.domain.enums import ExecType, ExecutionStatus, Liquidity, Severity
 from router.domain.events import AnyEvent, OrderEvent, decode_event, encode_event
 from router.domain.report import ExecutionReport
 from tests.factories import NOW, PROPERTY, D, intent, quote, result
@@ -35,6 +35,14 @@ reports = st.builds(
     last_price=optional_numbers,
     fee=optional_numbers,
     reason=optional_words,
+    symbol=optional_words,
+    request_id=optional_words,
+    corrects=optional_words,
+    filled_quantity=optional_numbers,
+    leaves_quantity=optional_numbers,
+    quantity=optional_numbers,
+    price=optional_numbers,
+    order_status=st.none() | st.sampled_from(ExecutionStatus),
 )
 answers = st.builds(
     lambda status, average: result(status, average_price=average),
@@ -66,6 +74,22 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "liquidity": st.none() | st.sampled_from(Liquidity),
     "account": st.none() | marks,
     "result": answers,
+    "cumulative_quantity": optional_numbers,
+    "corrects": words,
+    "previous_quantity": numbers,
+    "previous_price": numbers,
+    "previous_fee": numbers,
+    "expires": st.booleans(),
+    "request_id": words,
+    "quantity": numbers,
+    "price": optional_numbers,
+    "alert_id": words,
+    "severity": st.sampled_from(Severity),
+    "topic": words,
+    "message": words,
+    "at_seq": st.integers(1, 2**62),
+    "state_digest": words,
+    "state_version": st.integers(1, 1000),
 }
 
 
@@ -90,17 +114,28 @@ def test_every_event_reads_back_as_what_was_written(kind: type[AnyEvent]) -> Non
 def test_an_event_says_what_happened_in_the_past_tense() -> None:
     assert sorted(str(kind.__struct_config__.tag) for kind in KINDS) == [
         "account_opened",
+        "alert_raised",
+        "amendment_answered",
         "answered",
+        "cancel_rejected",
         "cancelled",
+        "checkpoint",
         "errored",
         "expired",
         "filled",
         "outcome_unknown",
+        "overdue",
         "partially_filled",
         "pending",
+        "pending_cancel",
+        "pending_replace",
         "rejected",
+        "replace_rejected",
+        "replaced",
         "report_quarantined",
         "submitted",
+        "trade_busted",
+        "trade_corrected",
     ]
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from router.domain.enums import OPEN, ExecutionStatus
-from router.domain.order import order_document
+from router.domain.order import Replacement, order_document
 from tests.factories import D, order
 
 
@@ -19,9 +19,26 @@ def test_what_an_open_order_has_not_filled_it_leaves(status: ExecutionStatus) ->
 
 @pytest.mark.parametrize("status", [*(set(ExecutionStatus) - OPEN)])
 def test_an_ended_order_leaves_nothing(status: ExecutionStatus) -> None:
-    ended = order(quantity="1.5", filled_quantity="0.4", status=status)
+    ended = order(quantity="1.5", filled_quantity="0.4", status=status, pending_replaces=asked("3"))
     assert not ended.is_open
     assert ended.leaves_quantity == 0
+    assert ended.worst_leaves == 0
+
+
+def asked(*quantities: str) -> tuple[Replacement, ...]:
+    return tuple(Replacement(f"r{number}", D(quantity), None) for number, quantity in enumerate(quantities))
+
+
+@pytest.mark.parametrize("status", [*OPEN])
+@pytest.mark.parametrize(
+    ("quantities", "worst"), [((), "1.1"), (("1",), "1.1"), (("3",), "2.6"), (("2", "3", "1"), "2.6")]
+)
+def test_the_worst_that_an_order_can_trade_counts_what_was_asked_for(
+    status: ExecutionStatus, quantities: tuple[str, ...], worst: str
+) -> None:
+    working = order(quantity="1.5", filled_quantity="0.4", status=status, pending_replaces=asked(*quantities))
+    assert working.worst_leaves == D(worst)
+    assert working.leaves_quantity == D("1.1")
 
 
 def test_the_average_price_weighs_the_fills_by_their_size() -> None:
@@ -32,6 +49,7 @@ def test_the_average_price_weighs_the_fills_by_their_size() -> None:
 def test_a_new_order_has_done_nothing_and_is_certain() -> None:
     new = order()
     assert (new.status, new.filled_quantity, new.outcome_unknown) == (ExecutionStatus.PENDING, D(0), False)
+    assert (new.pending_cancel, new.pending_replaces, new.terms_at) == (None, (), None)
 
 
 def test_a_document_has_the_fields_of_the_contract() -> None:

@@ -95,6 +95,37 @@ def test_a_sale_brings_in_its_notional() -> None:
     assert portfolio.fees == {}
 
 
+@settings(PROPERTY, max_examples=100)
+@given(trades, sides, sizes, prices, fees, prices)
+def test_a_trade_taken_back_leaves_cash_fees_quantity_and_equity_as_if_it_had_never_been(
+    before: list[tuple[OrderSide, Decimal, Decimal]],
+    side: OrderSide,
+    size: Decimal,
+    price: Decimal,
+    fee: Decimal,
+    mark: Decimal,
+) -> None:
+    with_it, without = Portfolio({"USD": D(0)}), Portfolio({"USD": D(0)})
+    for each in before:
+        with_it.fill("BTC/USD", *each, D(0), "USD")
+        without.fill("BTC/USD", *each, D(0), "USD")
+    with_it.fill("BTC/USD", side, size, price, fee, "USD")
+    with_it.reverse("BTC/USD", side, size, price, fee, "USD")
+    assert with_it.cash == without.cash
+    assert with_it.fees.get("USD", D(0)) == 0
+    assert with_it.position("BTC/USD").quantity == without.position("BTC/USD").quantity
+    assert wealth(with_it, mark) == wealth(without, mark)
+
+
+@pytest.mark.parametrize(("side", "back"), [(BUY, "-1"), (SELL, "1")])
+def test_a_trade_taken_back_is_traded_the_other_way_round_and_its_fee_returned(side: OrderSide, back: str) -> None:
+    portfolio = Portfolio({"USD": D(1000), "BNB": D(5)})
+    portfolio.reverse("BTC/USD", side, D(1), D(100), D(2), "BNB")
+    assert portfolio.position("BTC/USD").quantity == D(back)
+    assert portfolio.cash == {"USD": 1000 - 100 * D(back), "BNB": D(7)}
+    assert portfolio.fees == {"BNB": D(-2)}
+
+
 def test_the_balances_given_are_not_changed() -> None:
     mine = {"USD": D(1)}
     Portfolio(mine).fill("BTC/USD", BUY, D(1), D(1), D(0), "USD")

@@ -44,7 +44,7 @@ async def test_without_evidence_the_outcome_stays_unknown_and_the_hold_stays(scr
         assert world.kinds == ["pending", "outcome_unknown", "answered"]
         assert result.client_order_id is not None
         world.venue._emit(trade(result.client_order_id, "0.01"))  # the evidence, late
-        order = world.tracker.current(result.client_order_id)
+        order = world.tracker.orders.current(result.client_order_id)
         assert order is not None
         assert (order.status, order.outcome_unknown, world.held) == (S.FILLED, False, 0)
 

@@ -38,7 +38,7 @@ class Mouth:
             self._gated if gated else self._chain,
             self.world.conductor,
             self.world.disk,
-            self.world.tracker.seen,
+            self.world.tracker.orders.seen,
             self.world.clock,
             get_logger(),
             environment="paper",

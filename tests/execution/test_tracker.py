@@ -8,14 +8,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from router import ExecutionStatus, OrderIntent
-from router.domain.enums import ExecType
-from router.domain.events import ReportQuarantined
+from router.domain.enums import ExecType, Severity
+from router.domain.events import AlertRaised, ReportQuarantined
 from router.domain.order import Order
 from router.domain.report import ExecutionReport
 from router.execution.tracker import Tracker
@@ -36,7 +37,7 @@ async def accepts(order: Order, emit: Emit) -> None:
 async def opened(world: World, wanted: OrderIntent | None = None) -> Order:
     """Return an order that works at the venue."""
     result = await world.submit(wanted or intent(quantity=1))
-    order = world.tracker.current(result.client_order_id or "")
+    order = world.tracker.orders.current(result.client_order_id or "")
     assert order is not None
     assert order.status is S.SUBMITTED
     return order
@@ -44,7 +45,7 @@ async def opened(world: World, wanted: OrderIntent | None = None) -> Order:
 
 def state(world: World) -> tuple[object, ...]:
     return (
-        world.tracker.working_orders(),
+        world.tracker.orders.working_orders(),
         dict(world.account.portfolio.cash),
         dict(world.account.portfolio.positions),
         world.held,
@@ -52,41 +53,118 @@ def state(world: World) -> tuple[object, ...]:
 
 
 BAD: dict[str, Callable[[Order], ExecutionReport]] = {
-    "overfill": lambda order: trade(order, "1.00001"),
-    "NaN quantity": lambda order: trade(order, NAN),
-    "infinite quantity": lambda order: trade(order, "Infinity"),
-    "zero quantity": lambda order: trade(order, 0),
-    "negative quantity": lambda order: trade(order, "-0.5"),
-    "no quantity": lambda order: report(order, ExecType.TRADE, last_price=Decimal(1), trade_id="t"),
-    "NaN price": lambda order: trade(order, 1, last_price=NAN),
-    "zero price": lambda order: trade(order, 1, last_price=Decimal(0)),
-    "no price": lambda order: trade(order, 1, last_price=None),
-    "NaN fee": lambda order: trade(order, 1, fee=NAN),
-    "infinite fee": lambda order: trade(order, 1, fee=Decimal("Infinity")),
+    "overfill": lambda order: trade(order, "0.60001", "t2"),
+    "NaN quantity": lambda order: trade(order, NAN, "t2"),
+    "infinite quantity": lambda order: trade(order, "Infinity", "t2"),
+    "zero quantity": lambda order: trade(order, 0, "t2"),
+    "negative quantity": lambda order: trade(order, "-0.5", "t2"),
+    "no quantity": lambda order: report(order, ExecType.TRADE, last_price=Decimal(1), trade_id="t2"),
+    "NaN price": lambda order: trade(order, "0.1", "t2", last_price=NAN),
+    "zero price": lambda order: trade(order, "0.1", "t2", last_price=Decimal(0)),
+    "no price": lambda order: trade(order, "0.1", "t2", last_price=None),
+    "NaN fee": lambda order: trade(order, "0.1", "t2", fee=NAN),
+    "infinite fee": lambda order: trade(order, "0.1", "t2", fee=Decimal("Infinity")),
+    "another symbol": lambda order: trade(order, "0.1", "t2", symbol="ETH/USD"),
+    "another symbol's end": lambda order: report(order, ExecType.CANCELED, symbol="ETH/USD"),
+    "the future": lambda order: later(trade(order, "0.1", "t2"), 61),
+    "a far future end": lambda order: later(report(order, ExecType.EXPIRED), 86_400 * 365),
+    "a time of no zone": lambda order: naive(trade(order, "0.1", "t2")),
+    "an endless fee": lambda order: trade(order, "0.1", "t2", fee=Decimal("1E+400")),
+    "negative cumulative": lambda order: trade(order, "0.1", "t2", filled_quantity=Decimal(-1)),
+    "NaN cumulative": lambda order: report(order, ExecType.CANCELED, filled_quantity=NAN),
+    "negative leaves": lambda order: trade(order, "0.1", "t2", leaves_quantity=Decimal("-0.1")),
+    "an end below what has traded": lambda order: report(order, ExecType.CANCELED, filled_quantity=Decimal("0.2")),
+    "bust of an unknown trade": lambda order: report(order, ExecType.TRADE_CANCEL, trade_id="t2"),
+    "bust of no trade": lambda order: report(order, ExecType.TRADE_CANCEL),
+    "correction of an unknown trade": lambda order: correction(order, "t2", "0.1"),
+    "correction of a busted trade": lambda order: correction(order, "t0", "0.1"),
+    "correction to more than was asked for": lambda order: correction(order, "t1", "1.1"),
+    "correction to NaN": lambda order: correction(order, "t1", "NaN"),
+    "correction to nothing": lambda order: correction(order, "t1", "0"),
+    "negative replacement": lambda order: report(order, ExecType.REPLACED, quantity=Decimal(-1)),
+    "infinite replacement": lambda order: report(order, ExecType.REPLACED, quantity=Decimal("Infinity")),
     "unknown order": lambda order: trade("nobody", 1),
     "unknown order's end": lambda order: report("nobody", ExecType.CANCELED),
+    "unknown order, looked up": lambda order: report("nobody", ExecType.NOT_FOUND),
 }
+
+
+def later(what: ExecutionReport, seconds: float) -> ExecutionReport:
+    return msgspec.structs.replace(what, ts_event=what.ts_event + timedelta(seconds=seconds))
+
+
+def naive(what: ExecutionReport) -> ExecutionReport:
+    return msgspec.structs.replace(what, ts_event=what.ts_event.replace(tzinfo=None))
+
+
+def correction(order: Order, corrects: str, quantity: str) -> ExecutionReport:
+    return report(
+        order,
+        ExecType.TRADE_CORRECT,
+        trade_id="t3",
+        corrects=corrects,
+        last_quantity=Decimal(quantity),
+        last_price=Decimal(50000),
+    )
 
 
 @aio
 @pytest.mark.parametrize("name", BAD)
 async def test_a_report_that_cannot_be_is_quarantined_whole_and_never_applied(name: str) -> None:
+    """The order has traded 0.4 of 1 as t1; t0 was busted."""
     world = World(accepts)
     async with world.running():
         order = await opened(world)
-        before, bad = state(world), BAD[name](order)
+        world.tracker.report(trade(order, "0.3", "t0"))
+        world.tracker.report(report(order, ExecType.TRADE_CANCEL, trade_id="t0"))
+        world.tracker.report(trade(order, "0.4", "t1"))
+        before, seq, bad = state(world), world.disk.next_seq, BAD[name](order)
         world.tracker.report(bad)
         assert state(world) == before
         await world.disk.reached(world.disk.next_seq - 1)
-        last = world.events[-1]
-        assert isinstance(last, ReportQuarantined)
-        assert str(last.report) == str(bad)  # NaN is not equal to itself
-        assert last.reason
-        world.tracker.report(trade(order, 1))
-        done = world.tracker.current(order.client_order_id)
+        kept, alert = world.events[seq - 1 :]
+        assert isinstance(kept, ReportQuarantined)
+        assert str(kept.report) == str(bad)  # NaN is not equal to itself
+        assert isinstance(alert, AlertRaised)
+        assert (alert.severity, alert.topic) == (Severity.HIGH, "quarantine")
+        assert alert.alert_id.endswith(f"_quarantine_{alert.seq:03d}")
+        assert kept.reason in alert.message
+        known = bad.client_order_id == order.client_order_id
+        assert (alert.client_order_id, alert.run_id) == (
+            (order.client_order_id, order.run_id) if known else (None,) * 2
+        )
+        world.tracker.report(trade(order, "0.6", "t4"))
+        done = world.tracker.orders.current(order.client_order_id)
         assert done is not None
         assert done.status is S.FILLED
         assert world.account.equity().is_finite()
+
+
+@aio
+@pytest.mark.parametrize("seconds", [-3600, 60, 3600])
+async def test_a_wall_clock_that_is_set_makes_no_report_a_thing_of_the_future(seconds: float) -> None:
+    world = World(accepts)
+    async with world.running():
+        order = await opened(world)
+        await world.clock.advance(10)
+        world.clock.jump(seconds)
+        world.tracker.report(later(trade(order, 1), 10 + 60))  # the venue's clock may run ahead by this much
+        done = world.tracker.orders.current(order.client_order_id)
+        assert done is not None
+        assert done.status is S.FILLED
+
+
+@aio
+async def test_a_replacement_below_what_has_traded_ends_the_order_at_what_has_traded() -> None:
+    world = World(accepts)
+    async with world.running():
+        order = await opened(world)
+        world.tracker.report(trade(order, "0.4", "t1"))
+        world.tracker.report(report(order, ExecType.REPLACED, quantity=Decimal("0.1")))
+        done = world.tracker.orders.current(order.client_order_id)
+        assert done is not None
+        assert (done.status, done.quantity, done.filled_quantity) == (S.FILLED, Decimal("0.4"), Decimal("0.4"))
+        assert world.held == 0
 
 
 @aio
@@ -99,7 +177,7 @@ async def test_a_duplicate_trade_changes_nothing() -> None:
         world.tracker.report(trade(order, "0.4", "t1"))
         assert (state(world), world.disk.next_seq) == (before, seq)
         world.tracker.report(trade(order, "0.4", "t2"))
-        now = world.tracker.current(order.client_order_id)
+        now = world.tracker.orders.current(order.client_order_id)
         assert now is not None
         assert (now.filled_quantity, now.leaves_quantity, now.status) == (
             Decimal("0.8"),
@@ -135,12 +213,12 @@ async def test_a_late_fill_counts_and_the_status_stays(end: ExecType) -> None:
         await world.disk.reached(world.disk.next_seq - 1)
         world.tracker.report(trade(order, "0.3"))
         await world.disk.reached(world.disk.next_seq - 1)
-        late = world.tracker.order(order.client_order_id)
+        late = world.tracker.orders.order(order.client_order_id)
         assert late is not None
         assert late.status.value == ("CANCELLED" if end is ExecType.CANCELED else "EXPIRED")
         assert (late.filled_quantity, late.leaves_quantity, world.held) == (Decimal("0.3"), Decimal(0), 0)
         assert world.account.portfolio.position("BTC/USD").quantity == Decimal("0.3")
-        assert world.tracker.working_orders() == []
+        assert world.tracker.orders.working_orders() == []
 
 
 @aio
@@ -152,7 +230,7 @@ async def test_nothing_reopens_or_ends_again_what_has_ended(again: ExecType) -> 
         world.tracker.report(trade(order, 1))
         before = state(world)
         world.tracker.report(report(order, again))
-        ended = world.tracker.current(order.client_order_id)
+        ended = world.tracker.orders.current(order.client_order_id)
         assert ended is not None
         assert (ended.status, state(world)) == (S.FILLED, before)
 
@@ -165,18 +243,18 @@ async def test_a_change_is_visible_only_once_it_is_durable() -> None:
         seen = len(world.published)
         world.disk.shut_gate()  # type: ignore[attr-defined]
         world.tracker.report(trade(order, 1))
-        visible = world.tracker.order(order.client_order_id)
+        visible = world.tracker.orders.order(order.client_order_id)
         assert visible is not None
         assert visible.status is S.SUBMITTED
-        assert len(world.tracker.open_orders()) == 1
+        assert len(world.tracker.orders.open_orders()) == 1
         assert len(world.published) == seen
         world.disk.gate.set()  # type: ignore[attr-defined]
         await world.disk.reached(world.disk.next_seq - 1)
-        visible = world.tracker.order(order.client_order_id)
+        visible = world.tracker.orders.order(order.client_order_id)
         assert visible is not None
         assert visible.status is S.FILLED
-        assert world.tracker.open_orders() == []
-        assert [order.client_order_id for order in world.tracker.ended_orders()] == [order.client_order_id]
+        assert world.tracker.orders.open_orders() == []
+        assert [order.client_order_id for order in world.tracker.orders.ended_orders()] == [order.client_order_id]
         assert [event.event for event in world.published[seen:]] == ["filled"]
 
 
@@ -216,11 +294,11 @@ async def test_a_day_order_keeps_its_end_when_it_was_recorded_after_midnight() -
         await world.clock.advance(2)  # a slow look-up, say
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         world.conductor.start(world.chain(submission), answer.set_result)
-        order = world.tracker.current((await answer).client_order_id)
+        order = world.tracker.orders.current((await answer).client_order_id)
     again = World(journal=reopened(world))
     async with again.running():
         assert order is not None
-        assert again.tracker.current(order.client_order_id) == order
+        assert again.tracker.orders.current(order.client_order_id) == order
 
 
 # -- replay ---------------------------------------------------------------------------------------------------
@@ -237,9 +315,9 @@ def whole(tracker: Tracker, world: World) -> dict[str, object]:
     """Return everything that a restart must bring back."""
     portfolio = world.account.portfolio
     return {
-        "open": {order.client_order_id: order for order in tracker.open_orders()},
-        "ended": {order.client_order_id: order for order in tracker.ended_orders()},
-        "working": {order.client_order_id for order in tracker.working_orders()},
+        "open": {order.client_order_id: order for order in tracker.orders.open_orders()},
+        "ended": {order.client_order_id: order for order in tracker.orders.ended_orders()},
+        "working": {order.client_order_id for order in tracker.orders.working_orders()},
         "cash": portfolio.cash,
         "fees": portfolio.fees,
         "positions": portfolio.positions,
@@ -326,7 +404,7 @@ def test_a_replay_gives_the_same_orders_positions_cash_and_holds(story: list[Ste
     assert whole(again.tracker, again) == whole(world.tracker, world)
     assert (again.disk.next_seq, again.disk.digest) == (world.disk.next_seq, world.disk.digest)
     filled = Decimal(0)
-    for order in [*world.tracker.open_orders(), *world.tracker.ended_orders()]:
+    for order in [*world.tracker.orders.open_orders(), *world.tracker.orders.ended_orders()]:
         assert order.filled_quantity <= order.quantity
         filled += order.filled_quantity if order.side == "buy" else -order.filled_quantity
     assert world.account.portfolio.position("BTC/USD").quantity == filled

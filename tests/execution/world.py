@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,8 +18,9 @@ from router import ExecutionResult, OrderIntent
 from router.clock import VirtualClock
 from router.domain.enums import ExecType
 from router.domain.events import OrderEvent, decode_event
-from router.domain.market import Quote
-from router.domain.order import Order
+from router.domain.evidence import Proof
+from router.domain.market import Instrument, Quote
+from router.domain.order import Order, Replacement
 from router.domain.portfolio import Portfolio
 from router.domain.report import ExecutionReport
 from router.errors import JournalError
@@ -37,12 +39,13 @@ from router.market.quotes import MarketData
 from router.middleware import Middleware, Submission, compose
 from router.risk.account import Account
 from router.risk.gate import RiskGate
-from router.risk.limits import read_limits
+from router.risk.limits import LiveRiskLimits, read_limits
 from tests.journal.events import MoodyDisk
 
 NOON = datetime(2025, 12, 9, 12, tzinfo=UTC)
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 Script: TypeAlias = Callable[[Order, Emit], Awaitable[None]]
+AmendScript: TypeAlias = Callable[[Order, Replacement, Emit], Awaitable[None]]
 
 
 def report(order: Order | str, exec_type: ExecType, **fields: Any) -> ExecutionReport:
@@ -61,12 +64,16 @@ class Venue:
     """An executor that does what its script says."""
 
     environment = "paper"
+    look_up_batch = 100
+    look_ups_per_s = None
+    settle_s = 0.0
 
-    def __init__(self, emit: Emit, script: Script, *, remote: bool) -> None:
+    def __init__(self, emit: Emit, script: Script, amends: AmendScript, *, remote: bool) -> None:
         self.remote = remote
         self.handed: list[Order] = []
         self._emit = emit
         self._script = script
+        self._amends = amends
 
     def restore(self, orders: Iterable[Order]) -> None: ...
 
@@ -77,6 +84,11 @@ class Venue:
     async def cancel(self, order: Order, reason: str) -> None:
         self._emit(report(order, ExecType.CANCELED, reason=reason))
 
+    async def amend(self, order: Order, asked: Replacement) -> None:
+        await self._amends(order, asked, self._emit)
+
+    async def look_up(self, orders: Sequence[Order]) -> None: ...
+
     async def run(self) -> None:
         await anyio.sleep_forever()
 
@@ -85,24 +97,49 @@ async def silent(order: Order, emit: Emit) -> None:
     """Say nothing."""
 
 
+async def grants(order: Order, asked: Replacement, emit: Emit) -> None:
+    """Put the terms that were asked for in force."""
+    emit(report(order, ExecType.REPLACED, request_id=asked.request_id, quantity=asked.quantity, price=asked.price))
+
+
+@cache
+def shipped() -> tuple[LiveRiskLimits, dict[str, Instrument]]:
+    """Return the shipped limits and instruments."""
+    return read_limits([CONFIG / "risk_limits.toml"]), load_instruments(CONFIG / "instruments.toml")
+
+
 class World:
     """Boundary, validation, risk, dispatch and tracker around one scripted venue."""
 
     def __init__(
-        self, script: Script = silent, *, remote: bool = False, journal: MemoryJournal | None = None, stages: Any = None
+        self,
+        script: Script = silent,
+        amends: AmendScript = grants,
+        *,
+        remote: bool = False,
+        journal: MemoryJournal | None = None,
+        clock: VirtualClock | None = None,
+        stages: Any = None,
     ) -> None:
-        self.clock = VirtualClock(NOON)
+        self.clock = clock or VirtualClock(NOON)
         self.disk = journal or MoodyDisk(self.clock)
         self.market = MarketData(self.clock)
         self.market.pin(Quote("BTC/USD", Decimal("49999.5"), Decimal("50000.5"), None, None, NOON, 0.0))
         self.account = Account(Portfolio({"USD": Decimal(100000)}), self.market, "USD", {})
         self.published: list[OrderEvent] = []
         log = get_logger()
+        self.noted: list[tuple[str, Proof]] = []
         self.tracker = Tracker(
-            self.disk, {"paper": self.account}, self.clock, log, lambda event, _: self.published.append(event)
+            self.disk,
+            {"paper": self.account},
+            self.clock,
+            log,
+            lambda event, _: self.published.append(event),
+            watch=lambda order, proof: self.noted.append((order.client_order_id, proof)),
+            market_time=self.market.time,
         )
-        self.venue = Venue(self.tracker.report, script, remote=remote)
-        limits = read_limits([CONFIG / "risk_limits.toml"])
+        self.venue = Venue(self.tracker.report, script, amends, remote=remote)
+        limits, instruments = shipped()
         self._group: TaskGroup
         self.conductor: Conductor[ExecutionResult] = Conductor(self.disk, self._spawn)
         self.disk.on_durable = self._durable
@@ -111,7 +148,6 @@ class World:
             Reference(self.market),
             RiskGate(limits, {"paper": self.account}, lambda: self.clock.now().date()),
         ]
-        instruments = load_instruments(CONFIG / "instruments.toml")
         outer: list[Middleware] = [
             Boundary(self.tracker, self.disk, log, governance_status),
             Validation(instruments, self.market.quote),
@@ -145,15 +181,17 @@ class World:
                     self.disk.gate.set()  # or a write that was begun would never end
                 self._group.cancel_scope.cancel()
 
-    def submission(self, intent: OrderIntent) -> Submission:
+    def submission(self, intent: OrderIntent, amends: Order | None = None) -> Submission:
         now = self.clock.now()
+        its_id = client_order_id(intent.intent_id or self._ids.intent_id(now))
         return Submission(
             intent,
             run_id=self._ids.run_id(now),
             session_id="session",
             environment=intent.environment or "paper",
-            client_order_id=client_order_id(intent.intent_id or self._ids.intent_id(now)),
+            client_order_id=its_id if amends is None else amends.client_order_id,
             received_at=now,
+            amends=amends,
         )
 
     def start(self, intent: OrderIntent) -> asyncio.Future[ExecutionResult]:

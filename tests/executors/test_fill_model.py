@@ -14,7 +14,7 @@ from router.clock import VirtualClock
 from router.domain.enums import ExecType, Liquidity, OrderSide, TimeInForce
 from router.domain.market import Trade
 from router.domain.order import Order
-from router.executors.fill_model import OPPOSITE, QueueModel
+from router.executors.fill_model import OPPOSITE, PRINTS_LATE, QueueModel
 from router.executors.resting import OpenOrder
 from router.market.feeds.recording import read_recording
 from router.market.feeds.replay import ReplayFeed
@@ -165,9 +165,10 @@ def test_a_price_without_orders_is_forgotten() -> None:
     model = QueueModel(venue.market.book(SYMBOL))
     orders = [OpenOrder(venue.order(BUY, 1, 100)) for _ in range(2)]
     for order in orders:
-        model.rest(order)
+        model.rest(order, venue.clock.now())
     venue.quote(100, 101, 5)
-    model.matched(None)
+    model.matched(None, venue.clock.now())
+    model.matched(None, venue.clock.now() + PRINTS_LATE)
     assert len(model._queues[BUY]._by_rank) == 1
     model.remove(orders[0])
     assert len(model._queues[BUY]._by_rank) == 1
@@ -227,6 +228,56 @@ def test_a_lost_book_does_not_shorten_a_queue(venue: Venue) -> None:
     venue.market.book(SYMBOL).lose_depth()
     venue.trade(SELL, 100, 2)
     assert venue.fills() == []
+
+
+# Prints that come late: the book has told of the trade before
+
+
+def test_a_trade_that_the_book_has_shown_before_is_not_counted_twice(venue: Venue) -> None:
+    venue.submit(BUY, 1, 100)
+    venue.depth(levels((100, 1)), [])
+    venue.trade(SELL, 100, 1, late=True)
+    venue.trade(SELL, 100, 1)
+    assert venue.fills() == [], "2 were ahead, and 2 have printed"
+    venue.trade(SELL, 100, "0.5")
+    assert venue.fills() == [(100, D("0.5"))]
+
+
+def test_late_prints_are_of_those_who_were_ahead(venue: Venue) -> None:
+    venue.submit(BUY, 1, 100)
+    venue.depth(levels((100, 0)), [])
+    venue.trade(SELL, 100, 2, late=True)
+    assert venue.fills() == []
+    venue.trade(SELL, 99, "0.25", late=True)
+    assert venue.fills() == [(100, D("0.25"))], "through our price, and we were there"
+
+
+def test_an_order_that_has_just_joined_gets_nothing_of_what_printed_before(venue: Venue) -> None:
+    venue.depth(levels((100, 0)), [])
+    old = venue.submit(BUY, "0.5", 99)
+    venue.trade(SELL, 98, "0.5", late=True)
+    assert venue.fills() == []
+    venue.trade(SELL, 99, 6)
+    assert venue.fills(old) == [(99, D("0.5"))], "5 were ahead of it when it joined"
+
+
+def test_a_newcomer_does_not_stand_in_the_way(venue: Venue) -> None:
+    first = venue.submit(BUY, 1, 100)
+    venue.trade(SELL, 100, "0.5")
+    second = venue.submit(BUY, 1, "100.5")
+    third = venue.submit(BUY, 1, 100)
+    venue.trade(SELL, 100, 2, late=True)
+    assert venue.fills() == venue.fills(first) == [(100, D("0.5"))]
+    venue.trade(SELL, 100, 1)
+    assert venue.fills(second) == [(D("100.5"), 1)]
+    assert venue.fills(third) == []
+
+
+def test_a_clock_that_was_set_back_holds_nobody_up(venue: Venue) -> None:
+    venue.submit(BUY, 1, "100.5")
+    venue.clock.jump(-3600)
+    venue.trade(SELL, "100.5", 1)
+    assert venue.fills() == [(D("100.5"), 1)]
 
 
 # Crossing

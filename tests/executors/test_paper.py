@@ -52,6 +52,7 @@ def test_a_fill_is_reported_whole() -> None:
         fee=D("0.0505"),
         fee_currency="USDT",
         liquidity=Liquidity.TAKER,
+        filled_quantity=D("0.5"),
     )
 
 
@@ -119,6 +120,7 @@ def test_cancels() -> None:
     assert venue.reports[-1].reason == "changed my mind"
     venue.cancel(order)
     venue.trade(SELL, "100.5", 9)
+    assert [report.filled_quantity for report in venue.reports] == [None, 1, 1, None]
     assert venue.said() == [NEW, TRADE, CANCELED, CANCEL_REJECTED]
 
 
@@ -181,7 +183,7 @@ async def test_an_order_on_its_way_is_not_in_the_book() -> None:
 @pytest.mark.asyncio
 async def test_latency_is_also_looked_at_on_each_update() -> None:
     venue = quoted(latency_ms=100)
-    venue.submit(BUY, 1, "100.5")
+    venue.submit(BUY, 1)
     await venue.clock.advance(1)
     assert venue.said() == [NEW]
     venue.trade(SELL, "100.5", 1)
@@ -234,7 +236,7 @@ def test_ended_orders_leave_no_pile_of_timers() -> None:
     end = venue.clock.now() + timedelta(hours=1)
     for _ in range(5000):
         venue.cancel(venue.submit(BUY, 1, 100, time_in_force=TimeInForce.GTD, expire_at=end))
-    assert len(venue.executor._expiring) < 2000
+    assert len(venue.executor._timers._expiring) < 2000
     assert not venue.executor._open
 
 

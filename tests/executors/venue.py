@@ -11,8 +11,9 @@ from typing import Any
 from router.clock import VirtualClock
 from router.domain.enums import ExecType, OrderSide, OrderType
 from router.domain.market import Quote, Trade
-from router.domain.order import Order
+from router.domain.order import Order, Replacement
 from router.domain.report import ExecutionReport
+from router.executors.fill_model import PRINTS_LATE
 from router.executors.paper import PaperExecutor
 from router.market.book import DepthUpdate, Level
 from router.market.quotes import MarketData
@@ -85,8 +86,14 @@ class Venue:
     def cancel(self, order: Order, reason: str = "enough") -> None:
         at_once(self.executor.cancel(order, reason))
 
+    def amend(self, order: Order, quantity: Number, price: Number | None = None, request_id: str = "R1") -> None:
+        """Ask for other terms; without a price the order keeps its own."""
+        wanted = order.price if price is None else Decimal(price)
+        at_once(self.executor.amend(order, Replacement(request_id, Decimal(quantity), wanted)))
+
     def quote(self, bid: Number, ask: Number, bid_size: Number | None = 1, ask_size: Number | None = 1) -> None:
         """Say the best bid and ask; size None is unlimited."""
+        self._pause()
         self.market.apply(
             Quote(
                 SYMBOL,
@@ -101,6 +108,7 @@ class Venue:
 
     def depth(self, bids: list[Level], asks: list[Level], *, snapshot: bool = False) -> None:
         """Say a depth message, the next in sequence."""
+        self._pause()
         self._update_id += 1
         self.market.apply(
             DepthUpdate(
@@ -115,9 +123,17 @@ class Venue:
             )
         )
 
-    def trade(self, side: OrderSide, price: Number, quantity: Number, at: datetime | None = None) -> None:
-        """Print a trade; ``side`` is the aggressor's."""
+    def trade(
+        self, side: OrderSide, price: Number, quantity: Number, at: datetime | None = None, *, late: bool = False
+    ) -> None:
+        """Print a trade; ``side`` is the aggressor's. Late: it may be older than what was said just before."""
+        if not late:
+            self._pause()
         self.market.apply(Trade(SYMBOL, side, Decimal(price), Decimal(quantity), "T", at or self.clock.now()))
+
+    def _pause(self) -> None:
+        """Let so much time pass that whatever comes now is newer than what was there."""
+        self.clock.jump(PRINTS_LATE.total_seconds())
 
     def said(self) -> list[ExecType]:
         """Return the kinds of all reports so far, and forget them."""

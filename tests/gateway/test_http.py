@@ -144,6 +144,19 @@ async def test_an_order_is_cancelled(settings: Settings) -> None:
         assert story["events"][-1]["reason"] == "tidy"
 
 
+async def test_an_order_is_amended(settings: Settings) -> None:
+    async with running(settings) as (_, client):
+        resting = (await submit(client, RESTING))["client_order_id"]
+        answer = await (await client.patch(f"/v1/orders/{resting}", json={"price": "41000.5"})).json()
+        assert (answer["status"], answer["order_status"]) == ("SUCCESS", "SUBMITTED")
+        bodies: list[object] = [[], {}, {"side": "sell"}, {"quantity": 1, "x": 1}]
+        for body in bodies:
+            await problem(await client.patch(f"/v1/orders/{resting}", json=body), 400)
+        invalid = await (await client.patch(f"/v1/orders/{resting}", json={"quantity": {"a": 1}})).json()
+        assert invalid["validation_error"] == "Quantity must be a number"
+        await problem(await client.patch("/v1/orders/nobody", json={"price": 1}), 404)
+
+
 async def test_all_matching_orders_are_cancelled(settings: Settings) -> None:
     async with running(settings) as (pipeline, client):
         first = (await submit(client, RESTING))["client_order_id"]

@@ -10,9 +10,10 @@ import anyio
 
 from router.clock import Clock
 from router.domain.enums import ExecutionStatus
-from router.domain.events import AnyEvent, Submitted
+from router.domain.events import AnyEvent, Checkpoint, Submitted
 from router.errors import JournalError
-from router.journal.base import Journal, Row
+from router.journal.base import Journal, Load, Row
+from router.journal.checkpoints import state_digest
 from router.journal.memory import MemoryJournal
 
 NOW = datetime(2025, 12, 9, 12, tzinfo=UTC)
@@ -32,25 +33,36 @@ def put(journal: Journal, client_order_id: str = "a", reason: str | None = None)
     return event
 
 
+def put_checkpoint(journal: Journal, state: bytes) -> int:
+    """Append the event that names ``state`` and return its sequence number; keeping the state is for the caller."""
+    seq = journal.next_seq
+    journal.append(
+        Checkpoint(seq=seq, ts_recorded=NOW, at_seq=seq - 1, state_digest=state_digest(state), state_version=1)
+    )
+    return seq
+
+
 def nothing(_: AnyEvent) -> None:
     """Fold into nothing."""
 
 
 @asynccontextmanager
-async def running(journal: Journal, fold: Callable[[AnyEvent], None] = nothing) -> AsyncIterator[Journal]:
+async def running(
+    journal: Journal, fold: Callable[[AnyEvent], None] = nothing, load: Load | None = None
+) -> AsyncIterator[Journal]:
     """Open the journal, write in the background, stop as a pipeline does."""
-    await journal.open(fold)
-    async with anyio.create_task_group() as background:
-        background.start_soon(journal.run)
-        try:
-            yield journal
-        finally:
-            if isinstance(journal, MoodyDisk):
-                journal.gate.set()  # or a write that was begun would never end
-            background.cancel_scope.cancel()
+    await journal.open(fold, load)
     try:
+        async with anyio.create_task_group() as background:
+            background.start_soon(journal.run)
+            try:
+                yield journal
+            finally:
+                if isinstance(journal, MoodyDisk):
+                    journal.gate.set()  # or a write that was begun would never end
+                background.cancel_scope.cancel()
         await journal.flush()
-    finally:
+    finally:  # a failed test too, or SQLite's thread would outlive it
         await journal.close()
 
 

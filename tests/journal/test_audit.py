@@ -21,7 +21,7 @@ from router.domain.events import decode_event
 from router.errors import JournalCorruptError, JournalError
 from router.journal.audit import export, last_account, verify
 from router.journal.sqlite import SqliteJournal
-from tests.journal.events import nothing, put, running
+from tests.journal.events import nothing, put, put_checkpoint, running
 from tests.pipelines import intent, settings
 
 ROWS = 12
@@ -163,4 +163,55 @@ async def test_looking_changes_nothing(good: Path, tmp_path: Path) -> None:
     journal = SqliteJournal(path, VirtualClock())
     await journal.open(nothing)
     await journal.close()
+    assert verify(path).events == ROWS
+
+
+# -- checkpoints ----------------------------------------------------------------------------------------------
+
+
+async def checkpointed(path: Path) -> Path:
+    """Write events with two checkpoints among them."""
+    async with running(SqliteJournal(path, VirtualClock())) as journal:
+        for state in (b"one", b"two"):
+            put(journal)
+            await journal.keep(put_checkpoint(journal, state), state)
+        put(journal)
+    return path
+
+
+@pytest.mark.asyncio
+async def test_a_journal_with_checkpoints_is_clean(tmp_path: Path) -> None:
+    assert verify(await checkpointed(tmp_path / "journal.db")).events == 5
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("statement", "seq"),
+    [
+        ("UPDATE checkpoints SET state = x'00' WHERE seq = 2", 2),
+        ("UPDATE checkpoints SET state = substr(state, 1, 5) WHERE seq = 4", 4),
+        ("UPDATE checkpoints SET state = 'text' WHERE seq = 2", 2),
+        ("UPDATE checkpoints SET state = (SELECT state FROM checkpoints WHERE seq = 2) WHERE seq = 4", 4),
+        ("UPDATE checkpoints SET seq = 5 WHERE seq = 4", 5),
+        ("INSERT INTO checkpoints VALUES (99, x'00')", 99),
+    ],
+)
+async def test_a_changed_checkpoint_is_found_and_named(tmp_path: Path, statement: str, seq: int) -> None:
+    path = await checkpointed(tmp_path / "journal.db")
+    change(path, statement)
+    with pytest.raises(JournalCorruptError, match=rf"checkpoint at event {seq} does not hold.*All 5 events hold"):
+        verify(path)
+
+
+@pytest.mark.asyncio
+async def test_a_removed_checkpoint_is_no_damage(tmp_path: Path) -> None:
+    """It only saves time; what it would have saved is replayed."""
+    path = await checkpointed(tmp_path / "journal.db")
+    change(path, "DELETE FROM checkpoints")
+    assert verify(path).events == 5
+
+
+def test_a_journal_older_than_checkpoints_is_clean(good: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(good, tmp_path / "copy.db"))
+    change(path, "DROP TABLE checkpoints", "PRAGMA user_version = 1")
     assert verify(path).events == ROWS

@@ -32,3 +32,13 @@ def test_ids_that_count_up_do_not_collide() -> None:
     for each in ids[::2]:
         seen.add(each)
     assert sum(map(seen.maybe, ids[1::2])) <= 2
+
+
+def test_what_a_checkpoint_keeps_of_it_knows_the_same_ids() -> None:
+    first, second = Seen(), Seen()
+    first.add("a")
+    second.add("b")
+    bits = bytes(first.bits())
+    first.add("c")
+    second.restore(bits)
+    assert [second.maybe(each) for each in "abc"] == [True, False, False]

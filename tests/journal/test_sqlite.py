@@ -17,8 +17,9 @@ from router.clock import VirtualClock
 from router.domain.events import Answered, AnyEvent, OrderEvent, Pending
 from router.errors import JournalCorruptError, JournalError
 from router.journal.audit import verify
+from router.journal.checkpoints import CheckpointError
 from router.journal.sqlite import MIGRATIONS, SqliteJournal
-from tests.journal.events import nothing, put, running
+from tests.journal.events import nothing, put, put_checkpoint, running
 from tests.pipelines import encoded, intent, kinds, move, resting, settings, stored
 
 pytestmark = pytest.mark.asyncio
@@ -153,7 +154,41 @@ async def test_a_crash_in_the_middle_of_a_migration_leaves_the_old_version(
     async with running(SqliteJournal(path, VirtualClock()), seen.append):
         assert len(seen) == 1
     with closing(sqlite3.connect(path)) as db:
-        assert {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")} == {"events"}
+        assert {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")} == {
+            "events",
+            "checkpoints",
+        }
+
+
+async def test_a_journal_of_the_first_version_is_migrated_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    with monkeypatch.context() as patch:
+        patch.setattr("router.journal.sqlite.MIGRATIONS", MIGRATIONS[:1])
+        async with running(SqliteJournal(path, VirtualClock())) as journal:
+            put(journal)
+    assert verify(path).events == 1
+    seen: list[AnyEvent] = []
+    async with running(SqliteJournal(path, VirtualClock()), seen.append, refuse) as journal:
+        await journal.keep(put_checkpoint(journal, b"state"), b"state")
+    assert len(seen) == 1
+    assert verify(path).events == 2
+
+
+def refuse(_: object, __: object) -> None:
+    raise CheckpointError("not this one")
+
+
+async def test_a_checkpoint_that_cannot_be_stored_is_told_and_events_go_on(tmp_path: Path) -> None:
+    async with running(SqliteJournal(tmp_path / "journal.db", VirtualClock())) as journal:
+        seq = put_checkpoint(journal, b"state")
+        await journal.reached(seq)
+        state = os.urandom(1 << 20)
+        with full_disk(tmp_path), pytest.raises(JournalError, match=r"cannot hold a checkpoint.*disk"):
+            await journal.keep(seq, state)
+        put(journal)
+        await journal.reached(journal.next_seq - 1)
 
 
 # -- a full disk, for real: no file of this process may grow ---------------------------------------------------

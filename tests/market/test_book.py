@@ -225,6 +225,16 @@ def test_a_flickering_quote_does_not_sell_its_size_again() -> None:
     assert list(mine.levels(SELL)) == levels((101, 5)), "it went while it was hidden"
 
 
+def test_a_best_quote_that_was_left_behind_offers_no_more_than_the_depth_says() -> None:
+    made = book()
+    mine = made.consumption()
+    made.quote(level(100, 2), level(102, 9), 12)
+    made.quote(level(100, 2), level("101.5", 9), 13)
+    made.quote(level(100, 2), level("101.2", 1), 14)
+    assert list(mine.levels(SELL)) == levels(("101.2", 1), (102, 4)), "9 may be one order that moved"
+    assert list(made.asks)[:3] == levels(("101.2", 1), ("101.5", 9), (102, 9))
+
+
 def test_lost_depth_does_not_make_taken_sizes_new() -> None:
     made = book()
     mine = made.consumption()
