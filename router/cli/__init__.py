@@ -36,6 +36,10 @@ _GROUPS = {
             "export": ("look:journal_export", "Write every event as one JSON line."),
         },
     ),
+    "shadow": (
+        "Look at shadow orders, beside a running router too.",
+        {"report": ("shadow:shadow_report", "Compare what was decided with what would have been filled.")},
+    ),
     "config": (
         "Look at the configuration.",
         {
