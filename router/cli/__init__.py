@@ -26,7 +26,6 @@ _COMMANDS = {
     "status": ("orders:status", "Tell how the running router is."),
     "governance": ("look:governance", "Show which features are approved and which are locked."),
     "explain": ("look:explain", "Say what a status means, what to do and by when."),
-    "bench": ("bench:bench", "Measure intents per second and latency on this machine."),
 }
 _GROUPS = {
     "journal": (
@@ -39,6 +38,15 @@ _GROUPS = {
     "shadow": (
         "Look at shadow orders, beside a running router too.",
         {"report": ("shadow:shadow_report", "Compare what was decided with what would have been filled.")},
+    ),
+    "bench": (
+        "Measure what the router costs on this machine; without a subcommand, the chain.",
+        {
+            "": ("bench:bench", "Measure intents per second and latency on this machine."),
+            "watchers": ("bench_watchers:bench_watchers", "Measure the cost of watching open orders."),
+            "paper": ("bench_paper:bench_paper", "Check the paper executor's fills against recordings."),
+            "recovery": ("bench_recovery:bench_recovery", "Measure how long a start takes on a large journal."),
+        },
     ),
     "config": (
         "Look at the configuration.",
