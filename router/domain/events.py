@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -215,6 +215,8 @@ class AmendmentAnswered(OrderEvent, frozen=True, kw_only=True, tag="amendment_an
 
 
 Fill: TypeAlias = PartiallyFilled | Filled
+TRADES: Final = (PartiallyFilled, Filled, TradeBusted, TradeCorrected)
+"""The events that change what an order has traded."""
 AnyEvent: TypeAlias = (
     AccountOpened
     | ReportQuarantined

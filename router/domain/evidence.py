@@ -133,11 +133,12 @@ def _check(order: Order, report: ExecutionReport) -> None:
     """Refuse another symbol, and numbers that are none."""
     if report.symbol not in (None, order.symbol):
         raise InvalidTransitionError(f"the report is about {report.symbol}, the order about {order.symbol}")
-    for name in ("last_quantity", "last_price", "fee", "filled_quantity", "leaves_quantity", "quantity", "price"):
-        number: Decimal | None = getattr(report, name)
+    numbers = (report.last_quantity, report.last_price, report.filled_quantity, report.leaves_quantity)
+    for number in (*numbers, report.quantity, report.price, report.fee):
         if number is None:
             continue
-        if not number.is_finite() or number.adjusted() > MAX_DIGITS or (number < 0 and name != "fee"):
+        if not number.is_finite() or number.adjusted() > MAX_DIGITS or (number < 0 and number is not report.fee):
+            name = next(name for name in report.__struct_fields__ if getattr(report, name) is number)
             raise InvalidTransitionError(f"a {name} of {number} cannot be (order {order.client_order_id})")
 
 

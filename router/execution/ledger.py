@@ -9,22 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Final
 
-from router.domain.events import (
-    AccountMark,
-    Filled,
-    OrderEvent,
-    PartiallyFilled,
-    TradeBusted,
-    TradeCorrected,
-)
+from router.domain.events import TRADES, AccountMark, OrderEvent, TradeBusted, TradeCorrected
 from router.domain.order import Order
 from router.domain.portfolio import Portfolio
 from router.execution.checkpoints import AccountState
 from router.risk.account import Account, quote_of
-
-TRADES: Final = (PartiallyFilled, Filled, TradeBusted, TradeCorrected)
 
 
 class Ledger:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from router.domain import lifecycle
-from router.domain.events import AmendmentAnswered, Answered, AnyEvent, OrderEvent, Pending
+from router.domain.events import TRADES, AmendmentAnswered, Answered, AnyEvent, OrderEvent, Pending
 from router.domain.evidence import Executions, remember
 from router.domain.order import Order
 from router.execution.recovery import resumed
@@ -84,7 +84,7 @@ class Orders:
 
     def decide(self, order: Order, event: OrderEvent) -> None:
         """Take the state that ``event`` has led to into the decided view."""
-        if hasattr(event, "trade_id"):
+        if isinstance(event, TRADES):
             remember(self._executions.setdefault(order.client_order_id, {}), event)
         before = self.current(order.client_order_id)
         was_open = before is not None and before.is_open

@@ -17,6 +17,7 @@ from router.clock import Clock
 from router.domain import lifecycle
 from router.domain.enums import ExecutionStatus, Severity
 from router.domain.events import (
+    TRADES,
     AccountMark,
     AccountOpened,
     AlertRaised,
@@ -40,7 +41,7 @@ from router.domain.portfolio import Portfolio
 from router.domain.report import ExecutionReport
 from router.domain.result import ExecutionResult
 from router.execution import checkpoints
-from router.execution.ledger import TRADES, Ledger
+from router.execution.ledger import Ledger
 from router.execution.orders import Orders, order_of
 from router.ids import alert_id
 from router.journal.base import Journal
@@ -218,16 +219,11 @@ class Tracker:
         if order is None:
             self._quarantine(report, "no order with this client_order_id is known", None)
             return
+        now = self._clock.now()
         try:
-            if report.ts_event.tzinfo is None or report.ts_event > self._latest() + _VENUE_AHEAD:
-                raise lifecycle.InvalidTransitionError(f"its time is of the future, or of no zone: {report.ts_event}")  # noqa: TRY301
-            verdict = judge(
-                order,
-                self.orders.executions(order.client_order_id),
-                report,
-                seq=self._journal.next_seq,
-                now=self._clock.now(),
-            )
+            self._check_time(report.ts_event, now)
+            executions = self.orders.executions(order.client_order_id)
+            verdict = judge(order, executions, report, seq=self._journal.next_seq, now=now)
             if verdict.event is not None:
                 order = self._change(order, verdict.event)
         except lifecycle.InvalidTransitionError as error:
@@ -242,11 +238,14 @@ class Tracker:
             )
         self._watch(order, verdict.proof)
 
-    def _latest(self) -> datetime:
-        """Return the latest that "now" can be: a wall clock set back makes no report a thing of the future."""
+    def _check_time(self, moment: datetime, now: datetime) -> None:
+        """Refuse a time without a zone or of the future, which a wall clock set back makes of no report."""
+        if moment.tzinfo is not None and moment <= now + _VENUE_AHEAD:
+            return
         wall, monotonic = self._started
         elapsed = timedelta(seconds=self._clock.monotonic() - monotonic)
-        return max(self._clock.now(), wall + elapsed, self._market_time())
+        if moment.tzinfo is None or moment > max(wall + elapsed, self._market_time()) + _VENUE_AHEAD:
+            raise lifecycle.InvalidTransitionError(f"its time is of the future, or of no zone: {moment}")
 
     def _quarantine(self, report: ExecutionReport, reason: str, order: Order | None) -> None:
         self._journal.append(

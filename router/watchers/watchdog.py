@@ -203,8 +203,9 @@ class Watchdog:
         """Return when to look at the order: a little before ``until``, or when its time in force ends."""
         window = until - now
         due = now + max(window - self._early(order), min(_SOONEST_S, window))
-        ends_in = expiry(order, self._clock.now())
-        return due if ends_in is None or order.pending_cancel is not None else min(due, now + ends_in)
+        if order.expire_at is None or order.pending_cancel is not None:
+            return due
+        return min(due, now + expiry(order.expire_at, self._clock.now()))
 
     def _early(self, order: Order) -> float:
         """Return how long before the end of its window the order should be looked up: earlier the more are open, so
@@ -260,12 +261,17 @@ class Watchdog:
         if now >= until:
             until = now + self._missed(order)
         self.deadlines.arm(deadline.key, until, until)
-        ends_in = expiry(order, self._clock.now())
-        if ends_in == 0.0 and order.pending_cancel is None and order.status is not ExecutionStatus.PENDING:
+        if self._has_expired(order):
             self._keeper.expire(order)
         lane = self._lanes.get(order.environment)
         if lane is not None:
             lane.want(deadline.key, until)
+
+    def _has_expired(self, order: Order) -> bool:
+        """Whether the order's time in force has passed and nobody has asked for its end yet."""
+        if order.expire_at is None or order.pending_cancel is not None or order.status is ExecutionStatus.PENDING:
+            return False
+        return expiry(order.expire_at, self._clock.now()) == 0.0
 
     def _missed(self, order: Order) -> float:
         """Say that an order's window has passed without evidence; returns how long the next one is."""

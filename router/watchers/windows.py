@@ -47,8 +47,6 @@ def lead(window: float) -> float:
     return min(_LEAD_S, window / _LEAD_SHARE)
 
 
-def expiry(order: Order, now: datetime) -> float | None:
-    """Return seconds to the end of the order's time in force, but no longer than the wall clock may be trusted."""
-    if order.expire_at is None:
-        return None
-    return min(max(0.0, (order.expire_at - now).total_seconds()), _WALL_CLOCK_CHECK_S)
+def expiry(moment: datetime, now: datetime) -> float:
+    """Return seconds to the end of a time in force, but no longer than the wall clock may be trusted."""
+    return min(max(0.0, (moment - now).total_seconds()), _WALL_CLOCK_CHECK_S)

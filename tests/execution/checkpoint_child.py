@@ -12,10 +12,10 @@ import asyncio
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from router import ExecutionPipeline, OrderIntent
 from router.clock import SystemClock
@@ -55,11 +55,13 @@ class Mortal(SqliteJournal):
 
     async def _keep(self, seq: int, packed: bytes) -> None:
         if self.moment in {"during", "after"}:
-            db: Any = self._connection
-            await db.execute("BEGIN")
-            await db.execute("INSERT INTO checkpoints VALUES (?, ?)", (seq, packed))
+            # On a connection of its own, without an await: on the journal's, events that were written meanwhile, and
+            # whose answers were shown, would be part of a transaction that never ends.
+            db = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("INSERT INTO checkpoints VALUES (?, ?)", (seq, packed))
             if self.moment == "after":
-                await db.execute("COMMIT")
+                db.execute("COMMIT")
             die()
         await super()._keep(seq, packed)
 
