@@ -25,7 +25,7 @@ case "$*" in
 "-m venv "*)
     mkdir -p "$3/bin"
     cp "$0" "$3/bin/python"
-    for name in router ruff mypy lint-imports pytest; do
+    for name in router ruff mypy lint-imports coverage pytest; do
         printf '#!/bin/sh\\necho %s "$PWD" $# "$*"\\n' $name >"$3/bin/$name"
         echo "test \\"\\$BROKEN\\" != \\"$name \\$1\\" || exit 7" >>"$3/bin/$name"
         chmod +x "$3/bin/$name"
@@ -249,6 +249,8 @@ def test_checks_run_in_order(machine: Machine) -> None:
         "== lint",
         "== types",
         "== imports",
+        "== decisions",
+        "== coverage",
         "== tests",
     ]
 
@@ -259,6 +261,14 @@ def test_the_first_failing_check_ends_the_run(machine: Machine) -> None:
     assert code == 7
     assert err.endswith("tools/test: lint failed\n")
     assert "== types" not in out
+
+
+def test_too_little_coverage_ends_the_run(machine: Machine) -> None:
+    machine.add("python3")
+    code, out, err = machine.run("test", BROKEN="coverage report")
+    assert code == 7
+    assert err.endswith("tools/test: coverage failed\n")
+    assert "== tests" not in out
 
 
 def test_arguments_go_to_pytest_alone(machine: Machine) -> None:
