@@ -12,9 +12,12 @@ import heapq
 import itertools
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+import anyio
 
 
 class Clock(Protocol):
@@ -121,3 +124,23 @@ async def _settle() -> None:
     """Let every task that can run do so a few times, so that what a wake-up causes has happened."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+async def within(clock: Clock, seconds: float, call: Callable[[], Awaitable[None]]) -> None:
+    """Await ``call``; raises TimeoutError, with the call cancelled, after ``seconds`` of ``clock``."""
+    failure: Exception | None = TimeoutError(f"no answer within {seconds:g} s")
+
+    async def ring() -> None:
+        await clock.sleep(seconds)
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ring)
+        try:
+            await call()
+            failure = None
+        except Exception as error:  # noqa: BLE001 -- raised below, outside of the group that would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -34,6 +33,7 @@ from router.domain.events import (
     TradeBusted,
     TradeCorrected,
 )
+from router.domain.executions import CORRECTED, Execution, latest
 from router.domain.lifecycle import MAX_DIGITS, InvalidTransitionError, check_fill
 from router.domain.order import ZERO, Order
 from router.domain.report import ExecutionReport
@@ -41,31 +41,21 @@ from router.domain.report import ExecutionReport
 S, X = ExecutionStatus, ExecType
 
 
-class Execution(NamedTuple):
-    """A trade that counts; quantity 0: one that was busted or corrected, kept so that it never counts again."""
-
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal
-    fee_currency: str | None
-    cumulative: Decimal | None
-
-
-Executions: TypeAlias = dict[str, Execution]
-"""An order's trades by trade id."""
-
-
 class Proof(Enum):
     """What is known of an order's standing at the executor after something was said, or done, about it."""
 
+    SHOWN = "shown"
+    """A look-up has just shown the order, with all that the executor has counted."""
     STANDS = "stands"
-    """The executor has just shown the order, with all that it has counted."""
+    """The executor has just said something of the order that it had not said before."""
     INCOMPLETE = "incomplete"
     """It has counted trades that no report has brought yet: look the order up."""
     ABSENT = "absent"
     """It does not know the order, which proves nothing alone."""
     NONE = "none"
     """Nothing: we have done something ourselves, or were refused something."""
+    UNKNOWN = "unknown"
+    """Nothing: its hand-over has just ended without an answer."""
     SENT = "sent"
     """Nothing yet: a request of ours has left, and from now on a look-up can show what became of it."""
 
@@ -142,29 +132,6 @@ def _check(order: Order, report: ExecutionReport) -> None:
             raise InvalidTransitionError(f"a {name} of {number} cannot be (order {order.client_order_id})")
 
 
-def remember(executions: Executions, event: OrderEvent) -> None:
-    """Keep what ``event`` says about trades."""
-    if isinstance(event, TradeBusted):
-        _forget(executions, event.trade_id)
-    elif isinstance(event, PartiallyFilled | Filled | TradeCorrected):
-        assert event.last_quantity is not None, "the table admits no empty trade"
-        assert event.last_price is not None, "the table admits no trade without a price"
-        cumulative = event.cumulative_quantity
-        if isinstance(event, TradeCorrected):
-            _forget(executions, event.corrects)
-            cumulative = None
-        executions[event.trade_id] = Execution(
-            event.last_quantity, event.last_price, event.fee, event.fee_currency, cumulative
-        )
-
-
-def _forget(executions: Executions, trade_id: str) -> None:
-    """A trade no longer counts, and the venue's count after every other one has moved."""
-    for name, execution in executions.items():
-        executions[name] = execution._replace(cumulative=None)
-    executions[trade_id] = executions[trade_id]._replace(quantity=ZERO)
-
-
 # -- one function for each kind of report ---------------------------------------------------------------------------
 
 
@@ -211,7 +178,7 @@ def _traded(order: Order, executions: Mapping[str, Execution], report: Execution
 
 
 def _busted(order: Order, executions: Mapping[str, Execution], report: ExecutionReport) -> _Draft | _Nothing:
-    trade_id = report.corrects or report.trade_id
+    trade_id = latest(executions, report.corrects or report.trade_id)
     busted = _execution(order, executions, trade_id)
     if not busted.quantity:
         return _Nothing(f"trade {trade_id} does not count any more")
@@ -226,18 +193,22 @@ def _busted(order: Order, executions: Mapping[str, Execution], report: Execution
 
 def _corrected(order: Order, executions: Mapping[str, Execution], report: ExecutionReport) -> _Draft | _Nothing:
     is_named = report.trade_id not in (None, report.corrects)
-    trade_id = report.trade_id if is_named else f"{report.corrects}-corrected"
-    if trade_id in executions:
-        old = executions.get(report.corrects or "")
+    corrects = report.corrects if is_named else latest(executions, report.corrects)
+    trade_id = report.trade_id if is_named else f"{corrects}{CORRECTED}"
+    old = executions.get(corrects or "")
+    if not is_named and corrects != report.corrects and old is not None:  # corrected before, without a new id
+        if (old.quantity, old.price) == (report.last_quantity, report.last_price):
+            return _Nothing(f"trade {corrects} is counted already")
+    elif trade_id in executions:
         if old is not None and old.quantity:  # it came late, after a look-up had told what it was corrected to
             return _busted(order, executions, report)
         return _Nothing(f"trade {trade_id} is counted already")
-    old = _execution(order, executions, report.corrects)
+    old = _execution(order, executions, corrects)
     if not old.quantity:
-        raise InvalidTransitionError(f"trade {report.corrects} does not count any more (order {order.client_order_id})")
+        raise InvalidTransitionError(f"trade {corrects} does not count any more (order {order.client_order_id})")
     return TradeCorrected, {
         "trade_id": trade_id,
-        "corrects": report.corrects,
+        "corrects": corrects,
         "last_quantity": report.last_quantity,
         "last_price": report.last_price,
         "previous_quantity": old.quantity,
@@ -264,7 +235,7 @@ def _replaced(order: Order, executions: Mapping[str, Execution], report: Executi
     quantity = report.quantity or (asked.quantity if asked is not None else order.quantity)
     price = report.price or (asked.price if asked is not None else order.price)
     quantity = max(quantity, order.filled_quantity)  # FIX INV10: the venue amends no lower than what has traded
-    if _overtaken(order, report):
+    if _overtaken(order, report) and (asked is None or asked is not order.pending_replaces[-1]):
         quantity, price = order.quantity, order.price
     if asked is None and (quantity, price) == (order.quantity, order.price):
         return _Nothing("these terms are in force already")

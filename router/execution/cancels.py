@@ -14,10 +14,12 @@ from typing import Final
 
 import anyio
 
+from router.clock import within
 from router.domain.enums import ExecutionStatus
 from router.domain.order import Order
 from router.domain.result import ExecutionResult
 from router.errors import ExecutionPipelineError, JournalError
+from router.execution.dispatch import ANSWER_S
 from router.execution.intake import Intake
 from router.execution.tracker import Tracker
 from router.execution.waiting import resolve
@@ -122,7 +124,11 @@ class CancelLane:
 
     async def _send(self, order: Order, reason: str) -> None:
         try:
-            await self._executors[order.environment].cancel(order, reason)
+            executor = self._executors[order.environment]
+            if executor.remote:
+                await within(self._journal.clock, ANSWER_S, lambda: executor.cancel(order, reason))
+            else:
+                await executor.cancel(order, reason)
         except Exception as error:  # noqa: BLE001 -- what became of it is unknown: it stays pending, and is sent again
             self._log.error("cancel_failed", client_order_id=order.client_order_id, exc_info=error)
         finally:

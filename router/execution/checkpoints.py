@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from router.domain.events import AccountMark, Checkpoint
-from router.domain.evidence import Executions
+from router.domain.executions import Executions
 from router.domain.order import Order
 from router.domain.portfolio import Position
 from router.errors import JournalCorruptError

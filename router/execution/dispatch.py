@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
+from router.clock import within
 from router.domain.enums import Environment, ExecutionStatus
 from router.domain.events import Replaced, ReplaceRejected
 from router.domain.order import Order, Replacement
@@ -22,6 +23,8 @@ from router.journal.base import Journal
 from router.logs import RouterLogger
 from router.middleware import Submission
 
+ANSWER_S: Final = 30.0
+"""How long a remote executor may take over one request; after that nothing is known of it."""
 _Call: TypeAlias = Callable[[], Awaitable[None]]
 
 
@@ -86,7 +89,10 @@ class Dispatch:
         if executor.remote:
             await OWN_TASK
         try:
-            await call()
+            if executor.remote:
+                await within(self._journal.clock, ANSWER_S, call)
+            else:
+                await call()
         except Exception as error:  # noqa: BLE001 -- after the hand-over, any failure means unknown
             self._log.error("executor_failed", client_order_id=client_order_id, exc_info=error)
             return f"{type(error).__name__} from the executor: {error}"
@@ -96,7 +102,7 @@ class Dispatch:
 def accepted(submission: Submission, tracker: Tracker) -> ExecutionResult:
     """Return the verdict on an order that was handed over, from what is known of it now."""
     assert submission.client_order_id is not None
-    order = tracker.orders.current(submission.client_order_id)
+    order = tracker.orders.recall(submission.client_order_id)
     assert order is not None, "an order that was handed over is tracked"
     verdict, reason = ExecutionStatus.SUCCESS, None
     if order.status in (ExecutionStatus.REJECTED, ExecutionStatus.EXPIRED):
@@ -111,7 +117,7 @@ def accepted(submission: Submission, tracker: Tracker) -> ExecutionResult:
 def amended(submission: Submission, tracker: Tracker, asked: Replacement) -> ExecutionResult:
     """Return the verdict on terms that were asked for, from what is known of the order now."""
     client_order_id = submission.client_order_id or ""
-    order = tracker.orders.current(client_order_id)
+    order = tracker.orders.recall(client_order_id)
     assert order is not None, "an order that is amended is tracked"
     if asked in order.pending_replaces:
         return _answer(submission, order, ExecutionStatus.SUBMITTED, _UNPROVED, outcome_unknown=True)

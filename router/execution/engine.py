@@ -135,7 +135,7 @@ class Engine:
     def _answer_left_over(self, pending: Pending) -> None:
         """Answer a submission of an earlier run by what is proved of it."""
         client_order_id = pending.client_order_id or ""
-        order = self._tracker.orders.current(client_order_id)
+        order = self._tracker.orders.recall(client_order_id)
         if order is not None and order.status is ExecutionStatus.PENDING:
             if self._has_no_book(order.environment):
                 self._tracker.report(never_received(pending, self._clock.now()))

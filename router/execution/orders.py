@@ -12,7 +12,7 @@ from typing import Final
 
 from router.domain import lifecycle
 from router.domain.events import TRADES, AmendmentAnswered, Answered, AnyEvent, OrderEvent, Pending
-from router.domain.evidence import Executions, remember
+from router.domain.executions import Executions, remember
 from router.domain.order import Order
 from router.execution.recovery import resumed
 from router.execution.validation import order_from

@@ -15,7 +15,7 @@ import msgspec
 
 from router.clock import Clock
 from router.domain import lifecycle
-from router.domain.enums import ExecutionStatus, Severity
+from router.domain.enums import ExecType, ExecutionStatus, Severity
 from router.domain.events import (
     TRADES,
     AccountMark,
@@ -236,7 +236,12 @@ class Tracker:
                 exec_type=report.exec_type,
                 reason=verdict.note,
             )
-        self._watch(order, verdict.proof)
+        proof = verdict.proof
+        if proof is Proof.STANDS and report.exec_type is ExecType.ORDER_STATUS:
+            proof = Proof.SHOWN
+        elif proof is Proof.STANDS and verdict.event is None:
+            proof = Proof.NONE  # it said nothing that was not known
+        self._watch(order, proof)
 
     def _check_time(self, moment: datetime, now: datetime) -> None:
         """Refuse a time without a zone or of the future, which a wall clock set back makes of no report."""
@@ -346,7 +351,7 @@ class Tracker:
         )
         changed = self._change(order, event)
         if kind is not Overdue:
-            self._watch(changed, Proof.NONE)
+            self._watch(changed, Proof.UNKNOWN if kind is OutcomeUnknown else Proof.NONE)
 
     def _change(self, order: Order, event: OrderEvent) -> Order:
         """Apply ``event`` by the table, book it, and record it; nothing is changed when the table refuses."""

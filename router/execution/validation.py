@@ -141,6 +141,8 @@ def _amended(working: Order, wanted: Order) -> Order:
         raise InvalidIntentError("client_order_id", "Order has ended", f"the order is {working.status}")
     if working.order_type is not OrderType.LIMIT:
         raise InvalidIntentError("client_order_id", "Only limit orders can be amended")
+    if working.outcome_unknown:
+        raise InvalidIntentError("client_order_id", "Outcome unknown", "the order is being looked up; ask again then")
     if working.pending_replaces:  # FIX CxlRejReason 3; two whose answers are lost could not be told apart
         raise InvalidIntentError("client_order_id", "A replacement is pending", "wait for its answer, then ask again")
     if wanted.quantity < working.filled_quantity:

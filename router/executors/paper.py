@@ -94,11 +94,11 @@ class PaperExecutor:
     def restore(self, orders: Iterable[Order]) -> None:
         """Take over open orders after a restart: they join the back of the queue; nothing is emitted here.
 
-        PENDING ones never arrived and are ignored. What cannot rest (market, IOC, FOK) expires at once when
-        time runs again.
+        PENDING ones never arrived and are ignored, and so is what has nothing left to trade. What cannot rest (market,
+        IOC, FOK) expires at once when time runs again.
         """
         for order in orders:
-            if order.status is ExecutionStatus.PENDING or not order.is_open:
+            if order.status is ExecutionStatus.PENDING or not order.leaves_quantity:
                 continue
             working = self._open[order.client_order_id] = OpenOrder(order)
             if _must_end_at_once(order):

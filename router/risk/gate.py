@@ -73,8 +73,10 @@ class RiskGate:
             return None  # it only takes risk away
         else:
             account.holds.set(before, ZERO)  # measured as if it came instead of what works now
-            found = assess(order, submission.reference, account, self._limits, self._today())
-            account.holds.set(before, before.worst_leaves)
+            try:
+                found = assess(order, submission.reference, account, self._limits, self._today())
+            finally:
+                account.holds.set(before, before.worst_leaves)
         return _blocked(submission, found) if found is not None else None
 
     def snapshot(self, environment: str) -> RiskSnapshot:

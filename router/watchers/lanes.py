@@ -6,12 +6,12 @@ This module must not know deadlines, windows or what an answer means.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import anyio
 
-from router.clock import Clock
+from router.clock import Clock, within
 from router.domain.order import Order
 from router.logs import RouterLogger
 
@@ -46,7 +46,7 @@ class Lane:
     Args:
         source: who is asked.
         order: the order of an id as it stands; None once it has ended.
-        looked: called after each call with the orders that were asked about and the time it was begun.
+        looked: called after each call that was answered: which orders were asked about, and when it was begun.
     """
 
     def __init__(
@@ -80,6 +80,10 @@ class Lane:
             return 0.0
         return crowd / (self.source.look_ups_per_s * self.source.look_up_batch)
 
+    def wants(self, client_order_id: str) -> bool:
+        """Whether the order waits for a look-up."""
+        return client_order_id in self._wanted
+
     def want(self, client_order_id: str, until: float) -> None:
         """Have the order looked up before those whose silence may last longer; asked twice is asked once."""
         if client_order_id not in self._wanted:
@@ -96,8 +100,7 @@ class Lane:
                 await self._pace()
                 orders = self._batch()
                 started = self._clock.monotonic()
-                if orders:
-                    await self._ask(orders)
+                if orders and await self._ask(orders):
                     self._looked(orders, started)
             self.busy = False
             self._arrived = anyio.Event()
@@ -121,10 +124,11 @@ class Lane:
             await self._clock.sleep(self._free_at - now)
         self._free_at = max(now, self._free_at) + 1 / self.source.look_ups_per_s
 
-    async def _ask(self, orders: Sequence[Order]) -> None:
+    async def _ask(self, orders: Sequence[Order]) -> bool:
+        """Look ``orders`` up; returns whether that was answered."""
         try:
             if self.source.remote:
-                await _within(self._clock, _ANSWER_S, lambda: self.source.look_up(orders))
+                await within(self._clock, _ANSWER_S, lambda: self.source.look_up(orders))
             else:
                 await self.source.look_up(orders)
         except Exception as error:  # noqa: BLE001 -- no answer is no evidence; the deadline stands
@@ -134,23 +138,5 @@ class Lane:
                 orders=len(orders),
                 reason=f"{type(error).__name__}: {error}",
             )
-
-
-async def _within(clock: Clock, seconds: float, call: Callable[[], Awaitable[None]]) -> None:
-    """Await ``call``; raises TimeoutError after ``seconds`` of ``clock``."""
-    failure: Exception | None = TimeoutError(f"no answer within {seconds:g} s")
-
-    async def ring() -> None:
-        await clock.sleep(seconds)
-        group.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(ring)
-        try:
-            await call()
-            failure = None
-        except Exception as error:  # noqa: BLE001 -- raised below, outside of the group that would wrap it
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+            return False
+        return True

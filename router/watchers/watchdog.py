@@ -27,8 +27,10 @@ from router.watchers.windows import Windows, expiry, lead
 _PER_TURN: Final = 500  # deadlines handled before others get the event loop
 _AHEAD_S: Final = 10.0  # a look-up with room takes along what falls due within this time
 _PROOFS_OF_ABSENCE: Final = 2
+_EVIDENCE: Final = frozenset({Proof.SHOWN, Proof.STANDS})
 _LOOK_SOON: Final = frozenset({Proof.ABSENT, Proof.INCOMPLETE})
 _GRAIN_S: Final = 0.05  # the watchdog gets up no more often: a crowd falls due together, not one by one
+_DOUBLINGS: Final = 16  # more overflow some day
 _SOONEST_S: Final = 1.0  # between two look-ups of one order
 
 
@@ -95,6 +97,7 @@ class Watchdog:
         self._lanes: dict[str, Lane] = {}
         self._keeper: Keeper
         self._shown: dict[str, float] = {}  # when its executor last showed an order
+        self._pictured: dict[str, float] = {}  # when a look-up last showed it
         self._doubts: dict[str, _Doubt] = {}
         self._sent: dict[str, float] = {}  # when our last request about an order had left
         self._wake = anyio.Event()
@@ -115,17 +118,17 @@ class Watchdog:
         key = order.client_order_id
         if not order.is_open:
             self.deadlines.disarm(key)
-            for memory in (self._shown, self._doubts, self._sent):
+            for memory in (self._shown, self._pictured, self._doubts, self._sent):
                 memory.pop(key, None)
             return
         now = self._clock.monotonic()
-        if order.outcome_unknown:
-            doubt = self._doubts.setdefault(key, _Doubt(now))
-            if proof is Proof.NONE:  # the hand-over has just ended: what was not found before it proves nothing
-                doubt.since, doubt.absences = now, 0
-        if proof is Proof.STANDS:
+        if proof in _EVIDENCE:
             self._shown[key] = now
             self._doubts.pop(key, None)
+            if proof is Proof.SHOWN:
+                self._pictured[key] = now
+        elif proof is Proof.UNKNOWN:  # what was not found before the hand-over ended proves nothing
+            self._doubts[key] = _Doubt(now)
         elif proof is Proof.SENT:
             self._sent[key] = now
         elif proof is Proof.ABSENT:
@@ -203,9 +206,7 @@ class Watchdog:
         """Return when to look at the order: a little before ``until``, or when its time in force ends."""
         window = until - now
         due = now + max(window - self._early(order), min(_SOONEST_S, window))
-        if order.expire_at is None or order.pending_cancel is not None:
-            return due
-        return min(due, now + expiry(order.expire_at, self._clock.now()))
+        return min(due, now + self._ends_in(order, passed=0.0))
 
     def _early(self, order: Order) -> float:
         """Return how long before the end of its window the order should be looked up: earlier the more are open, so
@@ -222,7 +223,7 @@ class Watchdog:
     def _patience(self, order: Order, proof: Proof) -> float:
         """Return how soon to look again at an order that was not found, or has trades missing."""
         doubt = self._doubts.get(order.client_order_id)
-        patience = _SOONEST_S * 2.0 ** (doubt.misses if doubt is not None else 0)
+        patience = _SOONEST_S * 2.0 ** min(doubt.misses if doubt is not None else 0, _DOUBLINGS)
         return max(patience, self._settle(order)) if proof is Proof.ABSENT else patience
 
     def _settle(self, order: Order) -> float:
@@ -241,6 +242,8 @@ class Watchdog:
 
     def _is_asked_about(self, deadline: Deadline) -> bool:
         """Whether a look-up is under way, so that only its answer or the end of the window counts."""
+        if any(lane.wants(deadline.key) for lane in self._lanes.values()):
+            return True
         order = self._open(deadline.key)
         return deadline.due == deadline.until and order is not None and self._until(order, deadline) == deadline.until
 
@@ -260,18 +263,23 @@ class Watchdog:
             return
         if now >= until:
             until = now + self._missed(order)
-        self.deadlines.arm(deadline.key, until, until)
+        self.deadlines.arm(deadline.key, min(until, now + self._ends_in(order)), until)
         if self._has_expired(order):
             self._keeper.expire(order)
         lane = self._lanes.get(order.environment)
         if lane is not None:
             lane.want(deadline.key, until)
 
+    def _ends_in(self, order: Order, passed: float = float("inf")) -> float:
+        """Return how soon the end of its time in force wants a look at the order; ``passed`` once it is over."""
+        if order.expire_at is None or order.pending_cancel is not None:
+            return float("inf")
+        return expiry(order.expire_at, self._clock.now()) or passed
+
     def _has_expired(self, order: Order) -> bool:
         """Whether the order's time in force has passed and nobody has asked for its end yet."""
-        if order.expire_at is None or order.pending_cancel is not None or order.status is ExecutionStatus.PENDING:
-            return False
-        return expiry(order.expire_at, self._clock.now()) == 0.0
+        on_its_way = order.status is ExecutionStatus.PENDING or order.outcome_unknown  # there is nothing to cancel yet
+        return not on_its_way and self._ends_in(order, passed=0.0) == 0.0
 
     def _missed(self, order: Order) -> float:
         """Say that an order's window has passed without evidence; returns how long the next one is."""
@@ -302,8 +310,8 @@ class Watchdog:
     def _pursue(self, order: Order, asked: Order, started: float) -> None:
         """Go on with requests that a look-up, begun late enough to see their effect, shows not to have been granted."""
         key = order.client_order_id
-        sent, shown = self._sent.get(key), self._shown.get(key, 0.0)
-        if sent is None or not shown >= started >= sent + max(_SOONEST_S, self._settle(order)):
+        sent, pictured = self._sent.get(key), self._pictured.get(key, -1.0)
+        if sent is None or not pictured >= started >= sent + max(_SOONEST_S, self._settle(order)):
             return
         if order.pending_cancel is not None:
             del self._sent[key]  # until it has left again

@@ -16,6 +16,7 @@ _LEAD_S: Final = 5.0
 _LEAD_SHARE: Final = 6  # of a window too short for that: a sixth
 _WALL_CLOCK_CHECK_S: Final = 60.0  # the wall clock may be set while an expiry is waited for
 _SLOWEST_S: Final = 300.0
+_DOUBLINGS: Final = 16  # more overflow some day
 
 
 class Windows(NamedTuple):
@@ -39,7 +40,7 @@ class Windows(NamedTuple):
 
     def again(self, misses: int) -> float:
         """Return how long to wait after the window has passed without evidence ``misses`` times."""
-        return min(self.submitted_s * 2.0**misses, max(_SLOWEST_S, self.submitted_s))
+        return min(self.submitted_s * 2.0 ** min(misses, _DOUBLINGS), max(_SLOWEST_S, self.submitted_s))
 
 
 def lead(window: float) -> float:

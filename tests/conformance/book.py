@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from router.domain.enums import ExecType, ExecutionStatus, OrderType, TimeInForce
 from router.domain.events import OrderEvent, OutcomeUnknown, PendingCancel, PendingReplace
-from router.domain.evidence import Executions, Verdict, judge, remember
+from router.domain.evidence import Verdict, judge
+from router.domain.executions import Executions, remember
 from router.domain.lifecycle import apply
 from router.domain.order import Order
 from router.domain.report import ExecutionReport

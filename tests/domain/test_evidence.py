@@ -24,7 +24,8 @@ from router.domain.events import (
     TradeBusted,
     TradeCorrected,
 )
-from router.domain.evidence import Execution, Executions, Proof, Verdict, judge, remember
+from router.domain.evidence import Proof, Verdict, judge
+from router.domain.executions import Execution, Executions, remember
 from router.domain.lifecycle import InvalidTransitionError, apply
 from router.domain.order import Order, Replacement
 from router.domain.report import ExecutionReport
@@ -434,7 +435,10 @@ def test_an_answer_to_no_pending_request_was_given_before(quantity: str) -> None
 @pytest.mark.parametrize(("seconds", "newer"), [(-1, True), (0, True), (1, False)])
 def test_of_two_sets_of_terms_the_venues_later_one_counts(seconds: int, newer: bool) -> None:
     working = at(S.SUBMITTED, terms_at=NOW + timedelta(seconds=seconds), pending_replaces=asked(("r1", "12", "101")))
-    answer = judged(working, said(X.REPLACED, request_id="r1"))
+    answer = judged(working, said(X.REPLACED, request_id="r1"))  # our newest request is never overtaken
+    event(answer, Replaced, request_id="r1", quantity=D(12), price=D(101))
+    both = at(S.SUBMITTED, terms_at=working.terms_at, pending_replaces=asked(("r1", "12", "101"), ("r2", "13", "101")))
+    answer = judged(both, said(X.REPLACED, request_id="r1"))
     event(answer, Replaced, request_id="r1", quantity=D(12 if newer else 10), price=D(101 if newer else 100))
     restated = judged(working, said(X.REPLACED, quantity="13"))
     shown = judged(working, said(X.ORDER_STATUS, quantity="13"))
@@ -715,3 +719,17 @@ def test_trades_in_any_order_and_any_number_of_times_add_up_to_the_same(sizes: l
             remember(executions, verdict.event)
     assert (working.status, working.filled_quantity) == (S.FILLED, D(total))
     assert len(executions) == len(sizes)
+
+
+def test_a_trade_corrected_without_a_new_id_can_be_corrected_and_busted_again() -> None:
+    order_, executions = at(S.PARTIALLY_FILLED, "4"), trades(t1="4")
+    for quantity, name in (("3", "t1-corrected"), ("2", "t1-corrected-corrected")):
+        correction = said(X.TRADE_CORRECT, corrects="t1", last_quantity=D(quantity), last_price=D(90))
+        verdict = judged(order_, correction, executions)
+        event(verdict, TradeCorrected, trade_id=name, last_quantity=D(quantity))
+        assert verdict.event is not None
+        order_ = apply(order_, verdict.event)
+        remember(executions, verdict.event)
+        nothing(judged(order_, correction, executions), f"trade {name} is counted already")
+    bust = judged(order_, said(X.TRADE_CANCEL, corrects="t1"), executions)
+    event(bust, TradeBusted, trade_id="t1-corrected-corrected", last_quantity=D(2))

@@ -248,3 +248,25 @@ async def test_terms_survive_a_restart_and_those_not_in_force_are_refused_by_it(
         assert (await pipeline.story(name))[-1].event == "replace_rejected"
         assert (await pipeline.amend_order(name, quantity="0.03")).status is S.SUCCESS
         assert (await pipeline.cancel_order(name)).status is S.CANCELLED
+
+
+async def test_a_wall_clock_that_is_set_back_makes_no_amendment_a_thing_of_the_past(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with memory(tmp_path, MemoryJournal(clock)) as pipeline:
+        name = await placed(pipeline)
+        await pipeline.amend_order(name, price="41000")
+        clock.jump(-60)
+        assert (await pipeline.amend_order(name, quantity="0.03", price="42000")).status is S.SUCCESS
+        order = pipeline.order(name)
+        assert order is not None
+        assert (order.quantity, order.price) == (D("0.03"), D(42000))
+        move(pipeline, "BTC/USD", "39000", "39001")
+        filled = await pipeline.wait_for(name, timeout=5)
+        assert (filled.status, pipeline.positions()["BTC/USD"].quantity) == (S.FILLED, D("0.03"))
+
+
+async def test_an_order_with_an_unknown_outcome_is_not_amended() -> None:
+    world = World()  # its venue says nothing
+    async with world.running():
+        name = (await world.submit(resting())).client_order_id or ""
+        assert await amended(world, name, quantity="0.05") == (S.INVALID, "Outcome unknown")

@@ -10,6 +10,7 @@ import pytest
 
 from router import ExecutionPipeline, ExecutionStatus
 from router.clock import VirtualClock
+from router.domain.order import Order
 from router.errors import ExecutionPipelineError
 from router.ids import client_order_id
 from router.journal.memory import MemoryJournal
@@ -155,3 +156,22 @@ async def test_a_thousand_cancels_share_their_writes() -> None:
         await world.cancels.cancel(names, "all")
         assert world.kinds("U7") == ["pending_cancel"]
         assert writes < 64
+
+
+async def test_a_cancel_that_hangs_at_the_venue_is_given_up_and_sent_again() -> None:
+    async with World().running() as world:
+        await world.opened("U1")
+        plain, hung = world.venue.cancel, 0
+
+        async def hangs(order: Order, reason: str) -> None:
+            nonlocal hung
+            hung += 1
+            if hung == 1:
+                await anyio.sleep_forever()
+            await plain(order, reason)
+
+        world.venue.cancel = hangs  # type: ignore[method-assign]
+        async with anyio.create_task_group() as group:
+            group.start_soon(world.cancels.cancel, ["U1"], "enough")
+            await world.advance(100)
+        assert (hung, world.order("U1").status) == (2, S.CANCELLED)

@@ -28,7 +28,7 @@ from router import ExecutionPipeline, ExecutionResult, ExecutionStatus
 from router.clock import VirtualClock
 from router.domain.enums import ExecType, Severity
 from router.domain.events import Answered, Checkpoint, Pending
-from router.domain.evidence import Execution
+from router.domain.executions import Execution
 from router.domain.market import Quote
 from router.domain.order import Order, Replacement
 from router.domain.portfolio import Position

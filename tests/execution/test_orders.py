@@ -8,7 +8,7 @@ import pytest
 
 from router.clock import VirtualClock
 from router.domain.enums import ExecType, ExecutionStatus
-from router.domain.evidence import Execution
+from router.domain.executions import Execution
 from router.execution import orders as module
 from tests.factories import D
 from tests.watchers.world import World

@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from router.domain.enums import ExecType, ExecutionStatus, Liquidity, OrderType, TimeInForce
+from router.domain.order import Replacement
 from router.errors import ConfigError
-from tests.executors.venue import BUY, SELL, SYMBOL, Venue, levels
+from tests.executors.venue import BUY, SELL, SYMBOL, Venue, at_once, levels
 
 D = Decimal
 NEW, TRADE, EXPIRED = ExecType.NEW, ExecType.TRADE, ExecType.EXPIRED
@@ -300,3 +301,21 @@ def test_one_report_per_level() -> None:
     order = venue.submit(BUY, 2, symbol=SYMBOL)
     assert venue.fills() == [(101, 1), (102, 1)]
     assert [report.trade_id for report in venue.reports[1:]] == [f"{order.client_order_id}-{n}" for n in (1, 2)]
+
+
+def test_an_order_with_nothing_left_to_trade_is_no_ghost_in_the_book_after_a_restart() -> None:
+    venue = Venue()
+    venue.quote(100, 102)
+    traded = venue.order(
+        BUY,
+        1,
+        101,
+        status=ExecutionStatus.PARTIALLY_FILLED,
+        filled_quantity=Decimal(1),
+        pending_replaces=(Replacement("r", Decimal(2), Decimal(101)),),
+    )
+    venue.executor.restore([traded])
+    seller = venue.submit(SELL, 1, 101)
+    assert ExecType.EXPIRED not in venue.said()
+    at_once(venue.executor.look_up([traded, seller]))
+    assert venue.said() == [ExecType.NOT_FOUND, ExecType.ORDER_STATUS]

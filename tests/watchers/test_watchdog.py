@@ -20,6 +20,7 @@ from router.domain.events import Filled as FilledEvent
 from router.domain.order import Replacement
 from router.execution.upkeep import GONE, NOT_PLACED, OLD_TERMS
 from router.virtual import LoopClock, run
+from router.watchers.watchdog import _Doubt
 from tests.factories import D
 from tests.watchers.world import WINDOWS, World
 
@@ -455,6 +456,74 @@ async def test_an_order_that_traded_all_while_more_was_asked_for_is_watched_and_
         await world.advance(30)
         order = world.order("U1")
         assert (order.status, order.quantity, order.filled_quantity) == (S.FILLED, D(2), D(2))
+
+
+@aio
+async def test_a_silence_of_weeks_ends_nothing_and_is_still_said() -> None:
+    async with World().running() as world:
+        await world.opened("U1")
+        world.venue.broken = ConnectionError("cut")
+        world.watchdog._doubts["U1"] = doubt = _Doubt(0.0)
+        doubt.misses = 5_000
+        await world.advance(700)
+        assert world.kinds().count("overdue") == 3
+        assert world.order("U1").is_open
+
+
+@aio
+@pytest.mark.parametrize("ends", [100, 130, 200, 320])
+async def test_the_end_of_a_part_filled_orders_time_in_force_is_acted_on_at_once(ends: int) -> None:
+    async with World().running() as world:
+        await world.opened("U1", time_in_force="GTD", expire_at=world.clock.now() + timedelta(seconds=ends))
+        world.venue.fill("U1", "0.5")
+        await world.advance(ends - 1)
+        assert world.venue.cancels == []
+        assert world.order("U1").status is S.PARTIALLY_FILLED
+        await world.advance(2)
+        assert world.venue.cancels == ["U1"]
+
+
+@aio
+async def test_an_unknown_outcome_is_concluded_although_its_time_has_passed_and_cancels_are_refused() -> None:
+    async with World().running() as world:
+        world.pending("U1", time_in_force="GTD", expire_at=world.clock.now() + timedelta(seconds=20))
+        world.tracker.unknown("U1", "the connection was cut")
+        await world.cancels.cancel(["U1"], "enough")
+        world.venue.say("U1", X.CANCEL_REJECTED, reason="unknown order")
+        await world.advance(100)
+        assert world.order("U1").status is S.REJECTED
+        assert world.kinds().count("pending_cancel") <= 1
+
+
+@aio
+async def test_repeated_trades_are_no_evidence_and_do_not_undo_the_back_off() -> None:
+    async with World().running() as world:
+        await world.opened("U1")
+
+        async def lacks_one(orders: Any) -> None:
+            world.venue.calls.append((world.clock.monotonic(), []))
+            world.venue.say("U1", X.TRADE, trade_id="t", last_quantity=D("0.4"), last_price=D(100), fee=D(0))
+            world.venue.say("U1", X.ORDER_STATUS, order_status=S.PARTIALLY_FILLED, filled_quantity=D("0.6"))
+
+        world.venue.look_up = lacks_one  # type: ignore[method-assign]
+        await world.advance(3600)
+        assert len(world.venue.calls) < 800, "3600 without back-off"
+        assert 5 < len(world.alerts) < 20
+
+
+@aio
+async def test_terms_are_not_refused_by_a_look_up_that_failed_while_the_stream_spoke() -> None:
+    async with World().running() as world:
+        await world.opened("U1")
+        world.tracker.replace_asked("U1", Replacement("r1", D(2), D(90)))
+        world.tracker.sent("U1")
+        world.venue.hangs = True
+        await world.advance(27)
+        world.venue.say("U1", X.TRADE, trade_id="t", last_quantity=D("0.4"), last_price=D(100), fee=D(0))
+        await world.advance(20)
+        assert world.order("U1").pending_replaces
+        world.venue.say("U1", X.REPLACED, request_id="r1", quantity=D(2), price=D(90))
+        assert world.order("U1").quantity == 2
 
 
 # -- restart, invariant ----------------------------------------------------------------------------------------------
