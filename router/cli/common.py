@@ -174,9 +174,14 @@ def settle_heap() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
+def printable(text: str) -> str:
+    """Return ``text`` without what a terminal would obey, new lines apart: a strategy's key may hold anything."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
 def say(text: str = "") -> None:
     """Print one line of the answer."""
-    print(text)
+    print(printable(text))
 
 
 def show_json(value: Any) -> None:
@@ -195,7 +200,7 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, right
     for title in titles:
         table.add_column(title, justify="right" if title in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("–" if cell is None else printable(str(cell)).replace("\n", " ")) for cell in row))
     Console(width=None if sys.stdout.isatty() else 400, highlight=False, soft_wrap=False).print(table)
 
 

@@ -382,8 +382,9 @@ class ExecutionPipeline:
 
     def health(self) -> dict[str, dict[str, object]]:
         """Return each check as ``{"ok": …, "detail": …}``."""
+        capacity, max_age_s = self.settings.execution.intake_capacity, self.settings.market_data.max_age_s
         return health(
-            self._engine, self._journal, self.market, self.instruments, self.settings.execution.intake_capacity
+            self._engine, self._journal, self.market, self.instruments, capacity=capacity, max_age_s=max_age_s
         )
 
     def _account_of(self, environment: str) -> Account:

@@ -145,6 +145,8 @@ def _amended(working: Order, wanted: Order) -> Order:
         raise InvalidIntentError("client_order_id", "Outcome unknown", "the order is being looked up; ask again then")
     if working.pending_replaces:  # FIX CxlRejReason 3; two whose answers are lost could not be told apart
         raise InvalidIntentError("client_order_id", "A replacement is pending", "wait for its answer, then ask again")
+    if (wanted.quantity, wanted.price) == (working.quantity, working.price):
+        raise InvalidIntentError("quantity", "Nothing to amend", "these terms are in force already")
     if wanted.quantity < working.filled_quantity:
         raise InvalidIntentError(
             "quantity",

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from router.cli.common import ExitCode, fail, plain_number, show_json, show_table
+from router.cli.common import ExitCode, fail, plain_number, say, show_json, show_table
 
 
 def test_the_exit_codes_are_the_contracts() -> None:
@@ -53,3 +53,13 @@ def test_a_failure_without_anybody_to_hear_it_is_no_failure(monkeypatch: pytest.
 
     assert fail(ExitCode.ERROR, "text") == 1
     assert len(silenced) == 1
+
+
+def test_no_strategy_key_commands_the_operators_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "x\033]0;pwn\007\033[2J\r\n\u202ey"
+    say(f"⚠️ {hostile}")
+    show_table(["Strategy"], [[hostile]])
+    shown = capsys.readouterr().out
+    assert "⚠️ x" in shown
+    assert not set("\033\007\r\u202e") & set(shown)
+    assert "2J\N{REPLACEMENT CHARACTER} \N{REPLACEMENT CHARACTER}y" in shown

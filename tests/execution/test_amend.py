@@ -270,3 +270,11 @@ async def test_an_order_with_an_unknown_outcome_is_not_amended() -> None:
     async with world.running():
         name = (await world.submit(resting())).client_order_id or ""
         assert await amended(world, name, quantity="0.05") == (S.INVALID, "Outcome unknown")
+
+
+async def test_terms_that_are_in_force_already_are_nothing_to_amend(tmp_path: Path) -> None:
+    async with memory(tmp_path) as pipeline:
+        name = await placed(pipeline)
+        for terms in ({}, {"quantity": "0.01"}, {"price": "40000.00"}):
+            result = await pipeline.amend_order(name, **terms)
+            assert (result.status, result.validation_error) == (S.INVALID, "Nothing to amend")

@@ -10,6 +10,7 @@ import pytest
 from router import ExecutionPipeline
 from router.clock import VirtualClock
 from router.market.quotes import MarketData
+from tests.factories import quote
 from tests.journal.events import MoodyDisk
 from tests.pipelines import intent, resting, settings
 
@@ -44,3 +45,21 @@ class NoFeed:
 async def test_without_quotes_the_feed_is_red(tmp_path: Path) -> None:
     async with ExecutionPipeline("paper", settings(tmp_path), feed=NoFeed()) as pipeline:
         assert pipeline.health()["feed"] == {"ok": False, "detail": "no symbol is quoted"}
+
+
+@pytest.mark.asyncio
+async def test_a_feed_that_has_fallen_silent_is_red_as_soon_as_its_quotes_block_orders(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with ExecutionPipeline("paper", settings(tmp_path), clock=clock, feed=OneQuote()) as pipeline:
+        assert pipeline.health()["feed"]["ok"]
+        await clock.advance(5.1)
+        assert pipeline.health()["feed"] == {"ok": False, "detail": "1 symbols quoted, the oldest 5.1 s ago"}
+        assert (await pipeline.submit_order(intent())).is_blocked_by_safety
+
+
+class OneQuote:
+    """A feed that says one thing and ends, as a recording does."""
+
+    async def run(self, market: MarketData, ready: Callable[[], None]) -> None:
+        market.apply(quote("49999", "50001"))
+        ready()
