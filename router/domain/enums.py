@@ -69,7 +69,8 @@ class ExecType(StrEnum):
     """What an execution report says happened, in FIX's words (tag 150; 35=9 for the two refusals of a request).
 
     ORDER_STATUS answers a look-up with the order as the venue sees it; NOT_FOUND answers that the venue does not
-    know the order, which proves nothing yet (``ccxt_facts.md`` §3).
+    know the order, which proves nothing yet (``ccxt_facts.md`` §3). RESTATED is the venue's picture of an order that
+    nobody asked for: a stream may bring it late, so no request is judged by it.
     """
 
     NEW = "new"
@@ -84,6 +85,7 @@ class ExecType(StrEnum):
     CANCEL_REJECTED = "cancel_rejected"
     REPLACE_REJECTED = "replace_rejected"
     ORDER_STATUS = "order_status"
+    RESTATED = "restated"
     NOT_FOUND = "not_found"
 
 

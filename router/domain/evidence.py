@@ -114,7 +114,7 @@ def judge(
     )
     counted = report.filled_quantity or ZERO
     known = order.filled_quantity + (event.last_quantity or ZERO)
-    lacks = shows_more or (report.exec_type in (X.TRADE, X.ORDER_STATUS) and counted > known)
+    lacks = shows_more or (report.exec_type in (X.TRADE, X.ORDER_STATUS, X.RESTATED) and counted > known)
     refused = report.exec_type in (X.CANCEL_REJECTED, X.REPLACE_REJECTED)
     return Verdict(event, "", Proof.INCOMPLETE if lacks else Proof.NONE if refused else Proof.STANDS)
 
@@ -363,6 +363,7 @@ _JUDGES: Final[Mapping[ExecType, _Judge]] = MappingProxyType(
         X.DONE_FOR_DAY: _ended,
         X.REJECTED: _refused,
         X.ORDER_STATUS: _looked_up,
+        X.RESTATED: _looked_up,
         X.NOT_FOUND: lambda *_: _Nothing("the venue does not know it", Proof.ABSENT),
     }
 )

@@ -157,6 +157,12 @@ class Watchdog:
             until = now + max(self._windows.left(order, wall), self._early(order))
             self._set(order.client_order_id, now, until)
 
+    def look_now(self, client_order_id: str) -> None:
+        """Have an open order looked up at once; the end of its window stays."""
+        armed = self.deadlines.get(client_order_id)
+        if armed is not None:
+            self._set(client_order_id, self._clock.monotonic(), armed.until)
+
     async def run(self) -> None:
         """Watch, for ever."""
         async with anyio.create_task_group() as group:
@@ -205,7 +211,7 @@ class Watchdog:
     def _due(self, order: Order, now: float, until: float) -> float:
         """Return when to look at the order: a little before ``until``, or when its time in force ends."""
         window = until - now
-        due = now + max(window - self._early(order), min(_SOONEST_S, window))
+        due = now + max(window - self._early(order), min(_SOONEST_S, window / 2))
         return min(due, now + self._ends_in(order, passed=0.0))
 
     def _early(self, order: Order) -> float:

@@ -586,6 +586,35 @@ def test_a_picture_of_a_refused_order_contradicts(status: S, shown: S | None) ->
     assert message == f"the venue shows {shown}, but the order ended here as {status}"
 
 
+PICTURES: list[dict[str, Any]] = [
+    {"order_status": shown, "filled_quantity": counted, "quantity": quantity, "price": price}
+    for shown in (None, S.SUBMITTED, S.PARTIALLY_FILLED, S.FILLED, S.CANCELLED, S.EXPIRED, S.REJECTED)
+    for counted in (None, "4", "5", "11")
+    for quantity, price in ((None, None), ("10", "100"), ("12", "101"), ("4", "100"))
+]
+
+
+@pytest.mark.parametrize("status", [*S])
+@pytest.mark.parametrize("more", [{}, {"outcome_unknown": True}, {"pending_replaces": asked(("r1", "12", "101"))}])
+def test_a_picture_nobody_asked_for_is_judged_like_one_that_was(status: S, more: dict[str, Any]) -> None:
+    for picture in PICTURES:
+        try:
+            wanted: object = judged(at(status, **more), said(X.ORDER_STATUS, **picture))
+        except InvalidTransitionError as error:
+            wanted = str(error)
+        try:
+            found: object = judged(at(status, **more), said(X.RESTATED, **picture))
+        except InvalidTransitionError as error:
+            found = str(error)
+        assert found == wanted, picture
+
+
+def test_a_restatement_that_counts_more_than_is_here_shows_a_gap() -> None:
+    more = said(X.RESTATED, order_status=S.PARTIALLY_FILLED, filled_quantity="5")
+    assert judged(at(S.PARTIALLY_FILLED), more).proof is Proof.INCOMPLETE
+    assert judged(at(S.PENDING, venue_order_id=None), more).proof is Proof.INCOMPLETE
+
+
 def test_a_picture_of_a_refusal_repeats_it() -> None:
     nothing(judged(at(S.REJECTED), said(X.ORDER_STATUS, order_status=S.REJECTED)), "the order is REJECTED already")
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from router import ExecutionStatus, OrderIntent
 from router.domain.enums import ExecType, Severity
 from router.domain.events import AlertRaised, ReportQuarantined
+from router.domain.evidence import Proof
 from router.domain.order import Order
 from router.domain.report import ExecutionReport
 from router.execution.tracker import Tracker
@@ -283,6 +284,29 @@ async def test_a_cancel_that_was_rejected_leaves_the_order_working() -> None:
         before, seq = state(world), world.disk.next_seq
         world.tracker.report(report(order, ExecType.CANCEL_REJECTED, reason="too late"))
         assert (state(world), world.disk.next_seq) == (before, seq)
+
+
+@aio
+@pytest.mark.parametrize(
+    ("kind", "first", "again"),
+    [
+        (ExecType.ORDER_STATUS, Proof.SHOWN, Proof.SHOWN),
+        (ExecType.RESTATED, Proof.STANDS, Proof.NONE),
+    ],
+)
+async def test_only_a_picture_that_was_asked_for_counts_as_a_look_up(
+    kind: ExecType, first: Proof, again: Proof
+) -> None:
+    world = World(accepts)
+    async with world.running():
+        order = await opened(world)
+        terms = {"order_status": S.SUBMITTED, "quantity": Decimal(2)}
+        for proof in (first, again):
+            world.tracker.report(report(order, kind, **terms))
+            assert world.noted[-1] == (order.client_order_id, proof)
+        lacks = {"order_status": S.PARTIALLY_FILLED, "filled_quantity": Decimal("0.4")}
+        world.tracker.report(report(order, kind, **lacks))
+        assert world.noted[-1] == (order.client_order_id, Proof.INCOMPLETE)
 
 
 @aio

@@ -512,6 +512,60 @@ async def test_repeated_trades_are_no_evidence_and_do_not_undo_the_back_off() ->
 
 
 @aio
+async def test_neither_terms_nor_a_cancel_are_judged_by_a_picture_that_nobody_asked_for() -> None:
+    """A stream may bring it late: it shows how the order was, not what became of the request."""
+    async with World().running() as world:
+        await world.opened("U1")
+        world.tracker.replace_asked("U1", Replacement("r1", D(2), D(90)))
+        world.tracker.sent("U1")
+        await world.opened("U2")
+        world.venue.ignores_cancels = 1
+        await world.cancels.cancel(["U2"], "enough")
+        shown: dict[str, Any] = {"order_status": S.SUBMITTED, "quantity": D(1), "price": D(90)}
+
+        async def does_not_get_to_them(orders: Any) -> None:
+            for each in orders:
+                world.venue.say(each.client_order_id, X.RESTATED, **shown)
+
+        look_up = world.venue.look_up
+        world.venue.look_up = does_not_get_to_them  # type: ignore[method-assign]
+        await world.advance(60)
+        assert world.order("U1").pending_replaces
+        assert world.venue.cancels == ["U2"]
+        world.venue.look_up = look_up  # type: ignore[method-assign]
+        await world.advance(60)  # the same, asked for
+        assert not world.order("U1").pending_replaces
+        assert world.venue.cancels == ["U2", "U2"]
+
+
+@aio
+async def test_an_order_is_looked_up_at_once_when_somebody_wants_it_and_its_window_stays() -> None:
+    async with World().running() as world:
+        await world.opened("U1")
+        await world.advance(10)
+        world.venue.broken = ConnectionError("cut")
+        world.watchdog.look_now("U1")
+        await world.advance(0.1)
+        assert [at for at, _ in world.venue.calls] == [10.0]
+        assert world.kinds() == []
+        await world.advance(19.8)
+        assert world.kinds() == []
+        await world.advance(0.1)
+        assert world.kinds() == ["alert_raised", "overdue"], "30 s after it was placed"
+
+
+@aio
+async def test_an_order_that_is_not_watched_is_not_looked_up() -> None:
+    async with World().running() as world:
+        await world.opened("U1")
+        world.venue.say("U1", X.CANCELED)
+        for name in ("U1", "U2"):
+            world.watchdog.look_now(name)
+        await world.advance(60)
+        assert world.venue.calls == []
+
+
+@aio
 async def test_terms_are_not_refused_by_a_look_up_that_failed_while_the_stream_spoke() -> None:
     async with World().running() as world:
         await world.opened("U1")
