@@ -26,7 +26,7 @@ from router.execution.pipeline import ExecutionPipeline
 from router.gateway.http import make_app
 from router.settings import Settings, settings_to_builtins
 
-_NOT_ENFORCED: Final = ("safety", "gateway", "alerts", "testnet")
+_NOT_ENFORCED: Final = ("safety", "gateway", "alerts")
 """Sections that are checked and kept, but that nothing obeys so far: said at every start."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _LONGEST_SOCKET_PATH: Final = 107  # bytes, Linux

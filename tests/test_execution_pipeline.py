@@ -28,7 +28,7 @@ from router import (
 )
 from router.clock import VirtualClock
 from router.domain.events import Answered
-from router.execution.pipeline import STAGES
+from router.execution.chain import STAGES
 from tests.pipelines import LOOSE, encoded, intent, kinds, move, resting, settings, stored
 
 pytestmark = pytest.mark.asyncio

@@ -26,6 +26,7 @@ from router.execution.dispatch import accepted
 from router.execution.intake import Intake
 from router.execution.recovery import NOT_IN_FORCE, UNKNOWN_AFTER_RESTART, never_received, resumed
 from router.execution.tracker import Tracker
+from router.execution.venues import Venues
 from router.executors.base import OrderExecutor
 from router.journal.base import Journal
 from router.journal.lock import HomeLock
@@ -60,6 +61,7 @@ class Engine:
         tracker: Tracker,
         accounts: Mapping[str, Account],
         executors: Mapping[str, OrderExecutor],
+        venues: Venues,
         feed: Feed,
         market: MarketData,
         watchdog: Watchdog,
@@ -75,6 +77,7 @@ class Engine:
         self._tracker = tracker
         self._accounts = accounts
         self._executors = executors
+        self._venues = venues
         self._feed = feed
         self._market = market
         self._watchdog = watchdog
@@ -121,7 +124,7 @@ class Engine:
         await self.journal.open(self._tracker.replay, self._tracker.load)
         for reason in self.journal.passed_over:
             self._log.warning("checkpoint_passed_over", reason=reason)
-        for name in self._accounts.keys() - self._tracker.ledger.opened:
+        for name in self._accounts.keys() - self._tracker.ledger.opened - self._venues.reconcilers.keys():
             self._tracker.open_account(name, self._accounts[name].portfolio)
         for name, executor in self._executors.items():
             executor.restore([order for order in self._tracker.orders.open_orders() if order.environment == name])
@@ -199,10 +202,13 @@ class Engine:
                 for executor in self._executors.values():
                     background.start_soon(executor.run)
                 background.start_soon(self._watchdog.run)
+                for reconciler in self._venues.reconcilers.values():
+                    background.start_soon(reconciler.run)
                 ready = anyio.Event()
                 background.start_soon(self._feed_market, ready.set)
                 await ready.wait()
                 if self.feed_error is None:
+                    await self._venues.compared()
                     background.start_soon(self._intake.run, self._arrivals)
                     started.set_result(None)
                     await self._stop.wait()

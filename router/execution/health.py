@@ -8,12 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from router.execution.engine import Engine
+from router.execution.venues import Venues
 from router.journal.base import Journal
 from router.market.quotes import MarketData
 
 
 def health(
-    engine: Engine, journal: Journal, market: MarketData, symbols: Iterable[str], *, capacity: int, max_age_s: float
+    engine: Engine,
+    journal: Journal,
+    market: MarketData,
+    symbols: Iterable[str],
+    venues: Venues,
+    *,
+    capacity: int,
+    max_age_s: float,
 ) -> dict[str, dict[str, object]]:
     """Return each check as ``{"ok": …, "detail": …}``; ``capacity`` is how many intents may wait, ``max_age_s`` how old
     a quote may be before it blocks orders."""
@@ -26,5 +34,6 @@ def health(
         "lock": (engine.lock.held, "held by this process" if engine.lock.held else "not held"),
         "feed": (engine.feed_error is None and bool(ages) and max(ages) <= max_age_s, str(engine.feed_error or fed)),
         "intake": (waiting < capacity, f"{waiting} intents waiting"),
+        **venues.health(),
     }
     return {name: {"ok": ok, "detail": detail} for name, (ok, detail) in checks.items()}

@@ -1,7 +1,7 @@
 """The chain composed and kept running: the one object that strategies and operators hold.
 
 A submit reads: pipeline -> validation -> governance/gate -> safety/guard -> risk/gate -> dispatch ->
-executors/paper -> tracker. The order of the stages is the constant ``STAGES``; ``engine`` keeps it all running.
+executors/paper -> tracker. The order of the stages is ``chain.STAGES``; ``engine`` keeps it all running.
 This module must not know HTTP, signals, the command line, or how logs are written.
 """
 
@@ -30,41 +30,36 @@ from router.errors import (
     LiveExecutionLockedError,
     RouterError,
 )
-from router.execution.boundary import Boundary
 from router.execution.cancels import CancelLane
-from router.execution.dispatch import Dispatch
+from router.execution.chain import chain
+from router.execution.desk import BooksDesk
 from router.execution.engine import Engine
-from router.execution.environments import accounts_for, executor_for
+from router.execution.environments import Parts, accounts_for, executor_for, feed_for, refusals
 from router.execution.event_log import EventLog
 from router.execution.health import health
 from router.execution.intake import Intake, Request
 from router.execution.tracker import Tracker
 from router.execution.upkeep import Upkeep
-from router.execution.validation import Validation, intent_for
+from router.execution.validation import intent_for
+from router.execution.venues import Venues
 from router.execution.waiting import Answers, Endings, order_events, resolve
-from router.governance.gate import GovernanceGate
-from router.governance.go_no_go import LIVE, RISK_OVERRIDE, governance_status
+from router.governance.go_no_go import LIVE
 from router.ids import session_id
 from router.journal.base import Journal
 from router.journal.lock import HomeLock
 from router.journal.sqlite import SqliteJournal
 from router.logs import get_logger
-from router.market.feeds import Feed, feed_from
+from router.market.feeds import Feed
 from router.market.instruments import load_instruments
 from router.market.quotes import MarketData
-from router.middleware import Middleware, Next, compose
 from router.risk.account import Account
 from router.risk.gate import RiskGate, RiskSnapshot
 from router.risk.limits import limit_files, read_limits
-from router.safety.guard import SafetyGuard
-from router.safety.reference_age import ReferenceAge
 from router.settings import Settings, load_settings
 from router.watchers.watchdog import Watchdog
 from router.watchers.windows import Windows
 
 _NOT_RUNNING: Final = "The pipeline is not running: use it inside `async with ExecutionPipeline(…)`."
-STAGES: Final = ("boundary", "validation", "governance", "safety", "risk")
-"""The chain, outermost first; dispatch is behind it."""
 
 
 class ExecutionPipeline:
@@ -106,7 +101,8 @@ class ExecutionPipeline:
         self._answers = Answers()
         self._endings = Endings(self.clock)
         self._event_log = EventLog(self._log)
-        self._accounts = accounts_for(self.settings, self.limits, self.market)
+        refused = refusals(self.settings)
+        self._accounts = accounts_for(self.settings, self.limits, self.market, refused)
         watch = self.settings.watchers
         self._watchdog = Watchdog(Windows(watch.submitted_window_s, watch.partial_window_s), self.clock, self._log)
         self._tracker = Tracker(
@@ -119,10 +115,21 @@ class ExecutionPipeline:
             market_time=self.market.time,
         )
         self._orders = self._tracker.orders
-        self._executors = {
-            name: executor_for(name, self.settings, self.market, self.clock, self._tracker.report)
-            for name in self._accounts
-        }
+        parts = Parts(self.settings, self.instruments, self.market, self.clock, self._tracker, self._log)
+        self._executors = {name: executor_for(name, parts) for name in self._accounts}
+        self._venues = Venues(
+            self._executors.values(),
+            refused,
+            BooksDesk(self._tracker, self._accounts, self.instruments.values(), self._watchdog.look_now),
+            self.clock,
+            self._log,
+            reconcile_s=self.settings.testnet.reconcile_s,
+        )
+        self._feed = feed or feed_for(parts)
+        self._wire(parts)
+
+    def _wire(self, parts: Parts) -> None:
+        """Make the engine and the ways in: the intake with the chain behind it, and the lane for cancels beside it."""
         self._risk = RiskGate(self.limits, self._accounts, lambda: self.clock.now().date())
         self._engine = Engine(
             lock=HomeLock(self.home),
@@ -130,19 +137,16 @@ class ExecutionPipeline:
             tracker=self._tracker,
             accounts=self._accounts,
             executors=self._executors,
-            feed=feed or feed_from(self.settings.market_data, self.instruments, self.clock),
+            venues=self._venues,
+            feed=self._feed,
             market=self.market,
             watchdog=self._watchdog,
             clock=self.clock,
             log=self._log,
             on_end=self._ended,
         )
-        self._wire()
-
-    def _wire(self) -> None:
-        """Make the ways in: the intake with the chain behind it, and the lane for cancels beside it."""
         self._intake = Intake(
-            self._chain(),
+            chain(parts, self._executors, self._venues, self._risk, self._tracker, self._journal),
             self._engine.conductor,
             self._journal,
             self._orders.seen,
@@ -161,20 +165,6 @@ class ExecutionPipeline:
             spawn=self._engine.spawn,
         )
         self._watchdog.attach(self._executors, Upkeep(self._tracker, self._cancels, self.clock))
-
-    def _chain(self) -> Next:
-        """Fold the stages, once."""
-        settings = self.settings
-        overrides = {RISK_OVERRIDE: settings.governance.risk_check_override}
-        stages: dict[str, Middleware] = {
-            "boundary": Boundary(self._tracker, self._journal, self._log, lambda: governance_status(overrides)),
-            "validation": Validation(self.instruments, self.market.quote),
-            "governance": GovernanceGate(self._executors, overrides),
-            "safety": SafetyGuard([ReferenceAge(self.market, settings.market_data.max_age_s)]),
-            "risk": self._risk,
-        }
-        last = Dispatch(self._executors, self._tracker, self._journal, self._log)
-        return compose([stages[name] for name in STAGES], last)
 
     async def __aenter__(self) -> Self:
         capacity = self.settings.execution.intake_capacity
@@ -384,7 +374,13 @@ class ExecutionPipeline:
         """Return each check as ``{"ok": …, "detail": …}``."""
         capacity, max_age_s = self.settings.execution.intake_capacity, self.settings.market_data.max_age_s
         return health(
-            self._engine, self._journal, self.market, self.instruments, capacity=capacity, max_age_s=max_age_s
+            self._engine,
+            self._journal,
+            self.market,
+            self.instruments,
+            self._venues,
+            capacity=capacity,
+            max_age_s=max_age_s,
         )
 
     def _account_of(self, environment: str) -> Account:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,11 +41,18 @@ class Validation:
     Args:
         instruments: what may be traded.
         quote: the last quote of a symbol, for the notional of a market order; None: not checked here.
+        venues: by environment: an instrument of ours -> the venue's own rules for it, None: it does not list it.
     """
 
-    def __init__(self, instruments: Mapping[str, Instrument], quote: Callable[[str], Quote | None]) -> None:
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        quote: Callable[[str], Quote | None],
+        venues: Mapping[str, Callable[[Instrument], Instrument | None]] = MappingProxyType({}),
+    ) -> None:
         self._instruments = instruments
         self._quote = quote
+        self._venues = venues
 
     async def __call__(self, submission: Submission, call_next: Next) -> ExecutionResult:
         fault = submission.fault
@@ -68,10 +76,9 @@ class Validation:
         _whole(intent)
         instrument = self._instrument(intent.symbol)
         order = order_from(submission)
-        _check_quantity(order.quantity, instrument)
-        if order.order_type is OrderType.LIMIT and order.price is not None and order.price % instrument.tick_size:
-            raise InvalidIntentError("price", f"Price is not a multiple of tick size {instrument.tick_size}")
-        self._check_notional(order, instrument)
+        self._check_steps(order, instrument)
+        if submission.environment in self._venues:
+            self._check_steps(order, self._listed(instrument, submission.environment))
         if submission.amends is not None:
             return _amended(submission.amends, order)
         if order.expire_at is not None and order.expire_at <= submission.received_at:
@@ -89,6 +96,24 @@ class Validation:
         if not instrument.tradable:
             raise InvalidIntentError("symbol", "Symbol not tradable", f"{symbol} is marked tradable = false")
         return instrument
+
+    def _listed(self, instrument: Instrument, environment: str) -> Instrument:
+        """Return the venue's own rules for the instrument (runbook §5.2: a delisted symbol is INVALID)."""
+        listed = self._venues[environment](instrument)
+        if listed is None:
+            raise InvalidIntentError(
+                "symbol",
+                "Symbol not tradable",
+                f"the {environment} venue does not list {instrument.symbol}: remove it from the strategy and from "
+                "instruments.toml",
+            )
+        return listed
+
+    def _check_steps(self, order: Order, instrument: Instrument) -> None:
+        _check_quantity(order.quantity, instrument)
+        if order.order_type is OrderType.LIMIT and order.price is not None and order.price % instrument.tick_size:
+            raise InvalidIntentError("price", f"Price is not a multiple of tick size {instrument.tick_size}")
+        self._check_notional(order, instrument)
 
     def _check_notional(self, order: Order, instrument: Instrument) -> None:
         price = order.price

@@ -6,7 +6,8 @@ names of the environments that have one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 from router.domain.enums import Environment, ExecutionStatus
 from router.domain.result import ExecutionResult
@@ -22,11 +23,22 @@ class GovernanceGate:
     Args:
         enabled: the environments that configuration enables.
         overrides: register keys that configuration sets (``risk_check_override``).
+        refused: environments that are configured but cannot be had here, and why.
+        closed: by environment: why it takes no orders yet, or None.
     """
 
-    def __init__(self, enabled: Collection[str], overrides: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        enabled: Collection[str],
+        overrides: Mapping[str, str],
+        *,
+        refused: Mapping[str, str] = MappingProxyType({}),
+        closed: Mapping[str, Callable[[], str | None]] = MappingProxyType({}),
+    ) -> None:
         self._enabled = frozenset(enabled)
         self._overrides = overrides
+        self._refused = refused
+        self._closed = closed
 
     async def __call__(self, submission: Submission, call_next: Next) -> ExecutionResult:
         register = submission.governance = governance_status(self._overrides)
@@ -36,15 +48,21 @@ class GovernanceGate:
             return _blocked(submission, key, register.get(key, UNKNOWN))
         if submission.skip_risk_check and not self._may_skip_risk(register, environment):
             return _blocked(submission, RISK_OVERRIDE, register[RISK_OVERRIDE])
-        if environment not in self._enabled:
-            return submission.answer(ExecutionStatus.BLOCKED_BY_ENVIRONMENT, reason=self._why_not(environment))
+        why_not = self._why_not(environment)
+        if why_not is not None:
+            return submission.answer(ExecutionStatus.BLOCKED_BY_ENVIRONMENT, reason=why_not)
         return await call_next(submission)
 
     @staticmethod
     def _may_skip_risk(register: Mapping[str, str], environment: str) -> bool:
         return register[RISK_OVERRIDE] == APPROVED and environment in {Environment.PAPER, Environment.SHADOW}
 
-    def _why_not(self, environment: str) -> str:
+    def _why_not(self, environment: str) -> str | None:
+        if environment in self._enabled:
+            closed = self._closed.get(environment)
+            return closed() if closed is not None else None
+        if environment in self._refused:
+            return self._refused[environment]
         enabled = ", ".join(sorted(self._enabled)) or "none"
         if environment not in _ENVIRONMENTS:
             return f"Unknown environment {environment!r}. Use one of the enabled: {enabled}."

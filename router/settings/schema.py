@@ -162,6 +162,7 @@ class Testnet(Section, frozen=True, kw_only=True):
         ),
     ] = ""
     recv_window_ms: Annotated[int, Meta(ge=1, le=60000)] = 5000
+    reconcile_s: _Seconds = 60.0
 
 
 class Watchers(Section, frozen=True, kw_only=True):

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from router import OrderIntent, OrderSide, OrderType, TimeInForce
 from router.domain.intent import encode_intent, storable
-from router.domain.market import Quote
+from router.domain.market import Instrument, Quote
 from router.domain.order import Order
 from router.execution.validation import InvalidIntentError, Validation
 from router.market.instruments import load_instruments
 from router.middleware import Submission
 from tests.execution.world import CONFIG, NOON
-from tests.pipelines import intent
+from tests.pipelines import intent, resting
 
 INSTRUMENTS = load_instruments(CONFIG / "instruments.toml")
 QUOTE = Quote("BTC/USD", Decimal("49999.5"), Decimal("50000.5"), None, None, NOON, 0.0)
@@ -30,6 +30,60 @@ def validated(wanted: OrderIntent, *, quote: Quote | None = QUOTE, at: datetime 
         wanted, run_id="r", session_id="s", environment="paper", client_order_id="c", received_at=at
     )
     return Validation(INSTRUMENTS, lambda _: quote).order(submission)
+
+
+def listed(wanted: OrderIntent, rules: Instrument | None, environment: str = "testnet") -> Order:
+    """Validate for the testnet, whose venue has ``rules`` of its own for the symbol."""
+    submission = Submission(
+        wanted, run_id="r", session_id="s", environment=environment, client_order_id="c", received_at=NOON
+    )
+    asked: list[Instrument] = []
+
+    def at_the_venue(ours: Instrument) -> Instrument | None:
+        asked.append(ours)
+        return rules
+
+    order = Validation(INSTRUMENTS, lambda _: QUOTE, {"testnet": at_the_venue}).order(submission)
+    assert asked == ([INSTRUMENTS[order.symbol]] if environment == "testnet" else [])
+    return order
+
+
+OURS = INSTRUMENTS["BTC/USD"]
+COARSER: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
+    ({"tick_size": Decimal(5)}, {"price": "40001"}, "price", "Price is not a multiple of tick size 5"),
+    ({"lot_size": Decimal("0.1")}, {"quantity": "0.05"}, "quantity", "Quantity is not a multiple of lot size 0.1"),
+    ({"min_quantity": Decimal(1)}, {"quantity": "0.5"}, "quantity", "Quantity below minimum 1"),
+    ({"max_quantity": Decimal(2)}, {"quantity": "3"}, "quantity", "Quantity above maximum 2"),
+    ({"min_notional": Decimal(5000)}, {"quantity": "0.1"}, "quantity", "Notional below minimum 5000"),
+]
+
+
+@pytest.mark.parametrize(("rules", "fields", "field", "message"), COARSER)
+def test_a_venues_coarser_rules_refuse_what_ours_would_take(
+    rules: dict[str, Any], fields: dict[str, Any], field: str, message: str
+) -> None:
+    wanted = resting(**fields)
+    assert listed(wanted, OURS).quantity == Decimal(fields.get("quantity", "0.01"))
+    with pytest.raises(InvalidIntentError) as raised:
+        listed(wanted, msgspec.structs.replace(OURS, **rules))
+    assert (raised.value.fault.field, raised.value.fault.message) == (field, message)
+
+
+def test_a_venues_finer_rules_loosen_none_of_ours() -> None:
+    fine = msgspec.structs.replace(
+        OURS, tick_size=Decimal("1e-9"), lot_size=Decimal("1e-9"), min_quantity=Decimal(0), min_notional=Decimal(0)
+    )
+    for fields in ({"price": "40000.000001"}, {"quantity": "0.010000001"}, {"quantity": "0.00001"}):
+        with pytest.raises(InvalidIntentError):
+            listed(resting(**fields), fine)
+
+
+def test_what_the_venue_does_not_list_is_not_tradable_there_and_is_elsewhere() -> None:
+    with pytest.raises(InvalidIntentError) as raised:
+        listed(resting(), None)
+    fault = raised.value.fault
+    assert (fault.field, fault.message) == ("symbol", "Symbol not tradable")
+    assert listed(resting(), None, "paper").quantity == Decimal("0.01")
 
 
 def validated_or_none(wanted: OrderIntent) -> Order | None:

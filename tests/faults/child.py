@@ -79,7 +79,7 @@ async def live(life: Life) -> int:
         variant.executor, socket=life.socket, trap=trap, streams=life.point is None or chance.random() < 0.7
     )
     environments.EXECUTORS = MappingProxyType(  # type: ignore[misc]  # there is no public way, on purpose
-        {"paper": lambda name, _market, _clock, emit, **_: executor(name, emit)}
+        {"paper": lambda name, parts: executor(name, parts.teller.report)}
     )
     journal = variant.journal(life.settings.home_path / "journal.db", SystemClock(), trap)
     async with ExecutionPipeline("paper", life.settings, journal=journal) as pipeline:

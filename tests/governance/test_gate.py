@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from router.domain.enums import ExecutionStatus
@@ -22,10 +24,11 @@ async def ask(
     enabled: tuple[str, ...] = ("paper", "shadow"),
     overrides: dict[str, str] | None = None,
     skip: bool = False,
+    **more: Any,
 ) -> tuple[ExecutionResult, Last]:
     last = Last()
     asked = submission(environment=environment, skip_risk_check=skip)
-    return await GovernanceGate(enabled, overrides or {})(asked, last), last
+    return await GovernanceGate(enabled, overrides or {}, **more)(asked, last), last
 
 
 @pytest.mark.parametrize("enabled", [("paper",), ALL, ()])
@@ -83,6 +86,35 @@ async def test_enabled_environments_pass(environment: str) -> None:
     result, last = await ask(environment, enabled=("paper", "shadow", "testnet"))
     assert result.is_success
     assert len(last.seen) == 1
+
+
+async def test_an_environment_that_cannot_be_had_here_says_why_instead() -> None:
+    result, last = await ask("testnet", refused={"testnet": "kraken has no sandbox"})
+    assert (result.status, last.seen) == (ExecutionStatus.BLOCKED_BY_ENVIRONMENT, [])
+    assert result.reason == "kraken has no sandbox"
+    result, last = await ask("shadow", refused={"testnet": "kraken has no sandbox"})
+    assert (result.is_success, len(last.seen)) == (True, 1)
+
+
+async def test_an_environment_takes_no_orders_for_as_long_as_it_is_closed() -> None:
+    why: list[str | None] = ["not compared yet", None]
+    closed = {"testnet": lambda: why.pop(0)}
+    enabled = ("paper", "testnet")
+    result, last = await ask("testnet", enabled=enabled, closed=closed)
+    assert (result.status, last.seen) == (ExecutionStatus.BLOCKED_BY_ENVIRONMENT, [])
+    assert (result.reason, result.executor_called) == ("not compared yet", False)
+    assert (await ask("paper", enabled=enabled, closed=closed))[0].is_success
+    result, last = await ask("testnet", enabled=enabled, closed=closed)
+    assert (result.is_success, len(last.seen)) == (True, 1)
+
+
+@pytest.mark.parametrize("environment", ["testnet", "live"])
+async def test_a_lock_is_said_before_anything_about_a_venue(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
+    monkeypatch.setitem(go_no_go._FEATURE_STATUS_MAP, f"{environment}_order_execution", "locked")
+    said: dict[str, Any] = {"refused": {environment: "no keys"}, "closed": {environment: lambda: "closed"}}
+    for enabled in (ALL, ()):
+        result, last = await ask(environment, enabled=enabled, **said)
+        assert (result.is_blocked_by_governance, last.seen) == (True, [])
 
 
 @pytest.mark.parametrize("environment", ["paper", "shadow", "testnet"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 from router.clock import VirtualClock
 from router.domain.market import Instrument
-from router.errors import ConfigError
 from router.market.feeds import feed_from
+from router.market.feeds.ccxt import Best, CcxtFeed
 from router.market.feeds.replay import ReplayFeed
 from router.market.feeds.static import StaticFeed
 from router.market.feeds.synthetic import SyntheticFeed
@@ -32,6 +33,25 @@ INSTRUMENTS = {
         min_notional=D(1),
     )
 }
+
+
+class Nobody:
+    """Reaches no venue."""
+
+    venue = "nowhere"
+    streams = False
+
+    async def load(self, symbols: Sequence[str]) -> Sequence[str]:
+        return symbols
+
+    async def quotes(self) -> Sequence[Best]:
+        return ()
+
+    async def poll(self, symbols: Sequence[str]) -> Sequence[Best]:
+        return ()
+
+    async def close(self) -> None:
+        """Has nothing to close."""
 
 
 def test_static() -> None:
@@ -60,6 +80,6 @@ async def test_replay(tmp_path: Path) -> None:
     assert paces
 
 
-def test_ccxt_is_not_here_yet() -> None:
-    with pytest.raises(ConfigError, match="comes with the testnet"):
-        feed_from(MarketDataSettings(source="ccxt"), INSTRUMENTS, VirtualClock())
+def test_ccxt_takes_whoever_reaches_the_venue() -> None:
+    feed = feed_from(MarketDataSettings(source="ccxt"), INSTRUMENTS, VirtualClock(), public=Nobody)
+    assert isinstance(feed, CcxtFeed)

@@ -1,0 +1,114 @@
+"""One request to the venue: may it be sent, when, and what its failure proves.
+
+Everything that is asked of a venue passes here, so the rate budget, the circuit and the venue's clock are kept in one
+place. This module must not know orders, or what is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import anyio
+
+from router.clock import Clock
+from router.errors import RouterError
+from router.executors.testnet.client import SandboxClient
+from router.executors.testnet.dialect import NoProofError, RefusedHereError
+from router.executors.testnet.limiter import BusyError, Limiter, Priority
+from router.executors.testnet.outcomes import Kind, Outcome, classify
+from router.executors.testnet.standing import VenueStanding
+from router.logs import RouterLogger
+
+T = TypeVar("T")
+
+CLOCK_EVERY_S: Final = 300.0
+"""Between two measurements of the venue's clock: ours drifts by some 10 ms in that time."""
+_AGAIN_S: Final = 5.0
+_PATIENCE_S: Final = {Priority.CANCEL: 20.0, Priority.LOOK_UP: 8.0, Priority.CREATE: 5.0, Priority.POLL: 60.0}
+"""How long a request may wait for its turn; a later one is not sent at all."""
+
+
+class NotSentError(RouterError):
+    """The request never left: the venue is halted or paused, or its rate budget is used up for now."""
+
+
+class RequestFailedError(RouterError):
+    """The request left, or may have; ``outcome`` says what that proves."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+class Link:
+    """The way to one venue.
+
+    Args:
+        standing: whether the venue may be asked at all.
+    """
+
+    def __init__(
+        self, client: SandboxClient, limiter: Limiter, standing: VenueStanding, clock: Clock, log: RouterLogger
+    ) -> None:
+        self.client = client
+        self.standing = standing
+        self._limiter = limiter
+        self._clock = clock
+        self._log = log
+        self._wrong = anyio.Event()
+
+    async def ask(self, priority: Priority, cost: float, call: Callable[[], Awaitable[T]]) -> T:
+        """Await ``call`` when it is its turn.
+
+        Args:
+            cost: weight in the venue's own units.
+
+        Raises:
+            NotSentError: it is proved that nothing was sent.
+            RequestFailedError: nothing is proved but what its outcome says.
+        """
+        refusal = self.standing.refusal(priority)
+        if refusal is not None:
+            raise NotSentError(refusal)
+        try:
+            await self._limiter.take(priority, cost, within_s=_PATIENCE_S[priority])
+        except BusyError as error:
+            raise NotSentError(str(error)) from None
+        try:
+            answer = await call()
+        except (NoProofError, RefusedHereError):  # what the dialect says itself, of an answer or before it asks
+            raise
+        except Exception as error:
+            outcome = classify(error, self.client.profile)
+            self.standing.note_failure(outcome)
+            if outcome.kind is Kind.CLOCK:
+                self._wrong.set()
+            raise RequestFailedError(outcome) from error
+        self.standing.note_success()
+        return answer
+
+    async def measure_clock(self) -> None:
+        """Take the venue's clock anew; raises RequestFailedError."""
+        reading = await self.ask(Priority.LOOK_UP, 1, self.client.measure_clock)
+        self._log.info("venue_clock", offset_ms=reading.offset_ms, round_trip_ms=reading.round_trip_ms)
+
+    async def keep_time(self) -> None:
+        """Measure the venue's clock every few minutes, and soon after the venue has found it wrong; for ever."""
+        while True:
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._wake, CLOCK_EVERY_S, scope)
+                    await self._wrong.wait()
+                    scope.cancel()
+            self._wrong = anyio.Event()
+            try:
+                await self.measure_clock()
+            except (NotSentError, RequestFailedError) as error:
+                self._log.warning("venue_clock_not_measured", reason=str(error))
+                await self._clock.sleep(_AGAIN_S)
+                self._wrong.set()
+
+    async def _wake(self, seconds: float, scope: anyio.CancelScope) -> None:
+        await self._clock.sleep(seconds)
+        scope.cancel()
