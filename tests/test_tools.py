@@ -252,7 +252,16 @@ def test_checks_run_in_order(machine: Machine) -> None:
         "== decisions",
         "== coverage",
         "== tests",
+        "== venues",
     ]
+
+
+def test_what_runs_beside_the_rest_fails_the_run_too(machine: Machine) -> None:
+    machine.add("python3")
+    code, out, err = machine.run("test", BROKEN="pytest -p")
+    assert code == 7
+    assert err.endswith("tools/test: venues failed\n")
+    assert "== tests" in out
 
 
 def test_the_first_failing_check_ends_the_run(machine: Machine) -> None:
