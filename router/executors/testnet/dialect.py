@@ -149,7 +149,7 @@ class CcxtDialect:
         self._ex = client.ex
 
     async def load(self) -> None:
-        if not await self._ex.load_markets():  # an empty or HTML body is no market list to ccxt either
+        if not await self._ex.load_markets(True):  # anew; an empty or HTML body is no market list to ccxt either
             raise NoProofError("the venue's list of markets is empty")
 
     async def hang_up(self) -> None:

@@ -339,3 +339,25 @@ async def test_a_sell_is_a_sell(name: str) -> None:
         booked = world.booked("U1")
         assert booked is not None
         assert booked.side == "SELL"
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["html", "empty"])
+async def test_a_list_of_markets_that_is_none_opens_nothing(name: str, kind: str) -> None:
+    world = World(name, starts=False)
+    path = {"binance": "GET /api/v3/exchangeInfo", "bybit": "GET /v5/market/instruments-info"}
+    world.fail(path, kind, times=2)
+    async with world:
+        await world.until(lambda: "cannot be read" in (world.executor.not_ready() or ""))
+        await world.until(lambda: world.executor.not_ready() is None)
+        assert world.executor.instrument(SYMBOL) is not None
+
+
+async def test_the_venues_own_count_of_requests_counts() -> None:
+    async with World("binance") as world:
+        seen: list[float] = []
+        world.executor._link.client.on_weight = seen.append
+        await world.executor.submit(limit("U1"))
+        await world.executor.look_up([limit("U1")])
+        assert seen == sorted(seen)
+        assert seen[-1] > 0
