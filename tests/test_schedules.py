@@ -35,10 +35,10 @@ def test_every_router_that_is_broken_on_purpose_is_found(tmp_path: Path) -> None
 
 
 def test_growth_is_noticed() -> None:
-    flat = Score(sizes=[(100_000, 30, 40)] * 30)
+    flat = Score(sizes=[[(100_000, 30, 40)] * 30])
     assert flatness(flat)[1]
     for column in range(3):
         grown = [[100_000, 30, 40] for _ in range(30)]
         for number, size in enumerate(grown):
             size[column] += number * (2_000 if column == 0 else 1)
-        assert not flatness(Score(sizes=[(a, b, c) for a, b, c in grown]))[1]
+        assert not flatness(Score(sizes=[flat.sizes[0], [(a, b, c) for a, b, c in grown]]))[1]

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import fmean
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -84,15 +86,25 @@ def table(score: Score) -> str:
 
 
 def flatness(score: Score) -> tuple[str, bool]:
-    """Return memory, open files and tasks of the first and the last third, and whether nothing grew."""
-    third = len(score.sizes) // 3
-    first, last = score.sizes[third // 2 : third], score.sizes[-third:]
+    """Return memory, open files and tasks in the first and the last third of each life, and whether nothing grew."""
+    lives = [_thirds(sizes) for sizes in score.sizes]
+    rows = [
+        f"{name:<12} {before:>10.1f} -> {after:>10.1f}"
+        for life in lives
+        for name, (before, after) in zip(_GROWS, life, strict=True)
+    ]
+    grew = [
+        after >= before + most for life in lives for (before, after), most in zip(life, _GROWS.values(), strict=True)
+    ]
+    return "\n".join(rows), bool(lives) and not any(grew)
 
-    def mean(sizes: list[tuple[int, int, int]], column: int) -> float:
-        return sum(each[column] for each in sizes) / max(1, len(sizes))
 
-    pairs = [(mean(first, column), mean(last, column)) for column in range(3)]
-    names = ("RSS, KiB", "open files", "tasks")
-    rows = [f"{name:<12} {before:>10.1f} -> {after:>10.1f}" for name, (before, after) in zip(names, pairs, strict=True)]
-    (rss, rss_after), (fds, fds_after), (tasks, tasks_after) = pairs
-    return "\n".join(rows), rss_after < rss + 8192 and fds_after < fds + 2 and tasks_after < tasks + 2
+def _thirds(sizes: list[tuple[int, int, int]]) -> list[tuple[float, float]]:
+    """Return the mean of each size in the first third, without its beginning, and in the last one."""
+    third = len(sizes) // 3
+    first, last = sizes[third // 2 : third], sizes[-third:]
+    return [(fmean(each[column] for each in first), fmean(each[column] for each in last)) for column in range(3)]
+
+
+_GROWS: Final = MappingProxyType({"RSS, KiB": 8192, "open files": 2, "tasks": 2})
+"""What is measured, and how much more of it is growth."""

@@ -39,7 +39,7 @@ assert ccxt.pro.binance, "imported here, so that no router pays for it"
 
 class Score(msgspec.Struct):
     """Schedules, kills, faults by kind, orders and trades compared, delays of changes with the stream off (s), what is
-    wrong, and how much of the machine a router took after each schedule."""
+    wrong, and how much of the machine each journal's routers took after each schedule."""
 
     schedules: int = 0
     kills: int = 0
@@ -48,7 +48,7 @@ class Score(msgspec.Struct):
     trades: int = 0
     unseen: Delays = []
     wrong: list[str] = []
-    sizes: list[tuple[int, int, int]] = []
+    sizes: list[list[tuple[int, int, int]]] = []
 
 
 class Venue:
@@ -179,7 +179,7 @@ class Lane:
         if not self.score.wrong:
             wrong, told = check(home, book)
             self.score.wrong += [f"seed {plans[0].seed} {self.venue}: {each}" for each in wrong]
-            self.score.sizes += [(each["rss_kib"], each["fds"], each["tasks"]) for each in told]
+            self.score.sizes.append([(each["rss_kib"], each["fds"], each["tasks"]) for each in told])
         if len(plans) == 1 and plans[0].healthy:
             self.score.unseen += delays(home, book)
 
