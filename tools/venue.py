@@ -16,6 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it is run as a script, from a checkout
 
+from tools import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.ready()
+
 from tools.loopback.server import EXCHANGES, LoopbackVenue
 
 
@@ -23,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="venue.py", description="Serve a loopback venue on 127.0.0.1.")
     parser.add_argument("--exchange", choices=sorted(EXCHANGES), required=True, help="whose API it speaks")
     parser.add_argument("--port", type=_port, default=0, help="0 takes a free one (default)")
-    parser.add_argument("--seed", type=int, default=0, help="keys, faults and the walk follow from it (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="faults and the walk follow from it (default 0)")
     parser.add_argument("--walk", action="store_true", help="move every price a little each second")
     parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     options = parser.parse_args()

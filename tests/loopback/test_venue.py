@@ -218,3 +218,10 @@ async def test_what_is_no_route_or_no_json_is_answered_as_a_venue_would() -> Non
                     assert (await socket.receive_json(timeout=PATIENCE_S))["error"]["code"] == -1135
                 await socket.send_json({"method": "dance", "id": 1})
                 assert "nknown method" in (await socket.receive_json(timeout=PATIENCE_S))["error"]["msg"]
+
+
+def test_any_python_will_do() -> None:
+    command = [sys.executable, "-S", "tools/venue.py", "--exchange", "nowhere"]  # without the project's packages
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert "nowhere" in done.stderr or "tools/router --help" in done.stderr
