@@ -27,6 +27,7 @@ _OVERLAP: Final = timedelta(seconds=60)
 """Trades are asked for from this long before the last comparison: a venue's lists may lag."""
 _FIRST_LOOK_BACK: Final = timedelta(hours=24)
 _AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+_ALERTED_FAILURES: Final = 3
 _SETTLING: Final = timedelta(seconds=5)
 """What changed this shortly before the picture was asked for is not compared with it."""
 _WORKS: Final = frozenset({ExecutionStatus.SUBMITTED, ExecutionStatus.PARTIALLY_FILLED})
@@ -143,6 +144,12 @@ class Reconciler:
                 self._log.error("reconciliation_failed", env=self._venue.environment, reason=self.failure)
                 pause = _AGAIN_S[min(failures, len(_AGAIN_S) - 1)]
                 failures += 1
+                if failures == _ALERTED_FAILURES:
+                    self._desk.alert(
+                        Severity.HIGH,
+                        f"The {self._venue.environment} venue could not be compared {failures} times in a row: "
+                        f"{self.failure}. Fills are found by look-ups only until it can.",
+                    )
             else:
                 failures, pause = 0, self._every_s
             await self._rest(pause)
@@ -160,7 +167,7 @@ class Reconciler:
     async def compare(self) -> None:
         """Compare once; raises what the venue's requests raise."""
         begun = self._clock.now()
-        since = min(self.last.at, begun) - _OVERLAP if self.last is not None else begun - _FIRST_LOOK_BACK
+        since = self._since(begun)
         book = await self._venue.book(since)
         self._before, self._now = self._now, {}
         found = sum([self._trade(trade) for trade in book.trades])
@@ -190,6 +197,13 @@ class Reconciler:
         self._log.info("reconciled", env=self._venue.environment, **msgspec.to_builtins(self.last))
         self.first.set()
 
+    def _since(self, begun: datetime) -> datetime:
+        """Return from when on trades are asked for: at a start from the oldest order that may have traded unseen."""
+        if self.last is not None:
+            return min(self.last.at, begun) - _OVERLAP
+        oldest = min((order.created_at for order in self._desk.working(self._venue.environment)), default=begun)
+        return max(min(oldest, begun) - _OVERLAP, begun - _FIRST_LOOK_BACK)
+
     # -- orders and trades ---------------------------------------------------------------------------------
 
     def _is_ours(self, shown: VenueOrder) -> bool:
@@ -203,10 +217,10 @@ class Reconciler:
         order = self._desk.order(trade.client_order_id) if trade.client_order_id is not None else None
         if order is None:
             self._odd(
-                f"trade {trade.symbol} {trade.venue_order_id}",  # an id may be a symbol's own
+                f"trades {trade.symbol}",  # one alert while somebody goes on trading, not one for each of his orders
                 Severity.MEDIUM,
-                f"Order {trade.venue_order_id} has traded {trade.symbol} on this account and is not ours "
-                f"(trade {trade.trade_id}, {trade.quantity} at {trade.price}). Our books leave it out.",
+                f"{trade.symbol} is traded on this account by somebody else: order {trade.venue_order_id} is not ours "
+                f"(trade {trade.trade_id}, {trade.quantity} at {trade.price}). Our books leave such trades out.",
             )
             return False
         if self._desk.knows_trade(order.client_order_id, trade.trade_id):

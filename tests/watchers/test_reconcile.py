@@ -192,7 +192,7 @@ async def test_the_first_comparison_opens_the_account_with_the_currencies_that_a
 
 
 @aio
-async def test_trades_are_asked_for_from_a_day_ago_and_then_from_before_the_last_comparison_that_succeeded() -> None:
+async def test_trades_are_asked_for_from_before_the_last_comparison_that_succeeded() -> None:
     async with Books().comparing() as world:
         first = world.clock.now()
         await world.compare()
@@ -201,8 +201,34 @@ async def test_trades_are_asked_for_from_a_day_ago_and_then_from_before_the_last
         world.sandbox.broken = None
         await world.advance(1)
         minute = timedelta(seconds=60)
-        expected = [first - timedelta(hours=24), first - minute, first, first]
+        expected = [first - minute, first - minute, first, first]
         assert [since for _, since in world.sandbox.asked] == expected
+
+
+@aio
+@pytest.mark.parametrize(("age_h", "back_h"), [(1, 1), (30, 24)])
+async def test_a_start_looks_back_to_its_oldest_working_order_and_no_further_than_a_day(
+    age_h: int, back_h: int
+) -> None:
+    async with Books().comparing() as world:
+        await world.opened("U1")
+        await world.advance(age_h * 3600)
+        reconciler = Reconciler(world.sandbox, world.desk, world.clock, get_logger(), every_s=60)
+        world.sandbox.asked.clear()
+        begun = world.clock.now()
+        await reconciler.compare()
+        back = begun - world.sandbox.asked[0][1]
+        assert timedelta(hours=back_h) <= back <= timedelta(hours=back_h, minutes=2)
+
+
+@aio
+async def test_a_venue_that_cannot_be_compared_again_and_again_is_alerted_once() -> None:
+    async with Books().comparing() as world:
+        world.sandbox.broken = OSError("cut")
+        for _ in range(6):
+            await world.compare()
+        (alert,) = [message for severity, message in world.said if severity == Severity.HIGH]
+        assert "3 times in a row: OSError: cut" in alert
 
 
 # -- trades and orders of ours -------------------------------------------------------------------------------------
@@ -397,7 +423,8 @@ async def test_trades_of_a_foreign_order_are_alerted_once_and_not_booked(name: s
         ((severity, message),) = world.said
         assert severity == Severity.MEDIUM
         assert message == (
-            "Order V9 has traded BTC/USD on this account and is not ours (trade t1, 0.4 at 90). Our books leave it out."
+            "BTC/USD is traded on this account by somebody else: order V9 is not ours (trade t1, 0.4 at 90). "
+            "Our books leave such trades out."
         )
         assert world.desk.reports == []
         assert world.sandbox.anew == 0
@@ -427,7 +454,7 @@ async def test_memory_is_flat_however_many_foreign_trades_and_orders_come_and_go
             world.sandbox.orders = [world.shown(f"web_{number}", f"V{number}")]
             await world.advance(1)
             remembered.append(len(world.reconciler._now) + len(world.reconciler._before))
-        assert len(world.said) == 2_000
+        assert len(world.said) == 1_001, "one for all the trades, one for each order"
         assert set(remembered[2:]) == {4}
         assert sum(sys.getsizeof(value) for value in vars(world.reconciler).values()) < 5_000
 

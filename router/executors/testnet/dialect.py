@@ -52,6 +52,10 @@ class NoProofError(RouterError):
     """An answer came and proves nothing: it is unreadable, incomplete, or silent about what it cannot know."""
 
 
+class UnreadableError(NoProofError):
+    """An answer came that is none: a page, nothing, or something that the venue does not document."""
+
+
 class Dialect(Protocol):
     """Speaks for one venue, through ccxt.
 
@@ -150,7 +154,7 @@ class CcxtDialect:
 
     async def load(self) -> None:
         if not await self._ex.load_markets(True):  # anew; an empty or HTML body is no market list to ccxt either
-            raise NoProofError("the venue's list of markets is empty")
+            raise UnreadableError("the venue's list of markets is empty")
 
     async def hang_up(self) -> None:
         await self._ex.close_ws_clients()
@@ -228,14 +232,14 @@ def unexplained(order: Order) -> VenueOrder:
 def rows(answer: object) -> list[Any]:
     """Return the answer as the list that it must be."""
     if not isinstance(answer, list):
-        raise NoProofError(_UNREADABLE)
+        raise UnreadableError(_UNREADABLE)
     return answer
 
 
 def record(answer: object, key: str) -> dict[str, Any]:
     """Return the answer as the object that it must be, with something under ``key``."""
     if not has(answer, key):
-        raise NoProofError(_UNREADABLE)
+        raise UnreadableError(_UNREADABLE)
     assert isinstance(answer, dict)
     return answer
 

@@ -8,7 +8,6 @@ This module must not know the journal, the gates or how a venue spells anything.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -16,7 +15,6 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
 from router.clock import Clock, within
@@ -30,8 +28,10 @@ from router.executors.base import Emit
 from router.executors.testnet.dialect import Dialect, NoProofError, RefusedHereError
 from router.executors.testnet.limiter import Priority
 from router.executors.testnet.link import Link, NotSentError, RequestFailedError
+from router.executors.testnet.names import Names
 from router.executors.testnet.outcomes import Kind
 from router.executors.testnet.streams import Streams
+from router.executors.testnet.survey import Survey
 from router.logs import RouterLogger
 
 X, S = ExecType, ExecutionStatus
@@ -48,7 +48,6 @@ _CHASE_S: Final = (0.3, 1.5, 5.0)
 _CANCEL_AGAIN_S: Final = (0.5, 1.0, 2.0, 4.0)
 """Pauses before a cancel that failed is sent again; after that the watchers send it."""
 _FINAL: Final = frozenset({Kind.AUTH, Kind.BANNED, Kind.LIVE_HOST})
-_REMEMBERED: Final = 50_000
 _PROVED: Final = frozenset({Kind.NOT_PLACED, Kind.AUTH, Kind.CLOCK, Kind.RATE, Kind.BANNED, Kind.MARKET_CLOSED})
 _OPENING_AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _UNEXPLAINED: Final = "The venue answered without an order; it is looked up by its client_order_id."
@@ -96,8 +95,9 @@ class TestnetExchangeOrderExecutor:
         self.on_gap: Callable[[], None] = lambda: None
         """Called when the streams may have missed something."""
         self._streams = Streams(dialect, clock, log, self._heard_order, self._heard_trade, self._gap)
-        self._names: OrderedDict[tuple[str, str], str] = OrderedDict()  # symbol, the venue's id -> client_order_id
+        self._names = Names()
         self._expected: dict[str, anyio.Event] = {}  # whose next word is waited for
+        self._opened = anyio.Event()
         self._background: TaskGroup | None = None
         self._why_not_open: str | None = "the venue's markets are being read"
 
@@ -109,7 +109,7 @@ class TestnetExchangeOrderExecutor:
 
     def halted(self) -> str | None:
         """Return why the venue must get no new order now (circuit breaker, ban, refused keys), or None."""
-        return self._link.standing.refusal(Priority.CREATE)
+        return self._link.skew() or self._link.standing.refusal(Priority.CREATE)
 
     def instrument(self, symbol: str) -> Instrument | None:
         """Return the venue's own steps of a symbol; None: it does not list it."""
@@ -124,10 +124,12 @@ class TestnetExchangeOrderExecutor:
 
     def restore(self, orders: Iterable[Order]) -> None:
         for order in orders:
-            self._know(order.symbol, order.venue_order_id, order.client_order_id)
+            self._names.own(order.client_order_id)
+            self._names.know(order.symbol, order.venue_order_id, order.client_order_id)
 
     async def submit(self, order: Order) -> None:
         """Hand the order over; REJECTED only on proof that it was not placed."""
+        self._names.own(order.client_order_id)
         try:
             shown, trades = await self._create(order)
         except (NotSentError, RefusedHereError) as refusal:
@@ -144,6 +146,7 @@ class TestnetExchangeOrderExecutor:
             raise
         if shown.venue_order_id is None:
             self._chase(order)
+            self._link.unreadable(_UNEXPLAINED)
             raise UnprovedError(_UNEXPLAINED)
         self._answered(order, shown, trades)
 
@@ -165,7 +168,7 @@ class TestnetExchangeOrderExecutor:
 
     def _answered(self, order: Order, shown: VenueOrder, trades: Sequence[VenueTrade]) -> None:
         """Say what the answer to a new order shows; an acknowledgement alone is followed up."""
-        self._know(order.symbol, shown.venue_order_id, order.client_order_id)
+        self._names.know(order.symbol, shown.venue_order_id, order.client_order_id)
         if shown.status is not S.REJECTED:
             self._say(order, X.NEW, shown.at, venue_order_id=shown.venue_order_id)
         for trade in trades:
@@ -178,6 +181,7 @@ class TestnetExchangeOrderExecutor:
     async def cancel(self, order: Order, reason: str) -> None:
         """Ask for the order's end, a few times if need be: asking twice does no harm."""
         del reason  # no venue takes one
+        await self._until_open()
         for pause in _CANCEL_AGAIN_S:
             try:
                 await self._cancel(order)
@@ -232,11 +236,15 @@ class TestnetExchangeOrderExecutor:
     async def look_up(self, orders: Sequence[Order]) -> None:
         """Ask for each order by its client id: open orders, then history, then its trades."""
         started, failure = self._clock.monotonic(), None
+        await self._until_open()
         for symbol in dict.fromkeys(order.symbol for order in orders):
             group = [order for order in orders if order.symbol == symbol]
             listed: dict[str | None, VenueOrder] = {}
             if len(group) >= _LIST_FROM:
-                listed = {shown.client_order_id: shown for shown in await self._open_orders(symbol)}
+                try:
+                    listed = {shown.client_order_id: shown for shown in await self._open_orders(symbol)}
+                except (RequestFailedError, NoProofError) as error:  # each is asked for by itself then
+                    failure = failure or error
             for order in group:
                 if self._clock.monotonic() > started + _LOOK_UP_S:
                     return
@@ -249,6 +257,14 @@ class TestnetExchangeOrderExecutor:
         if failure is not None:
             raise failure
 
+    async def _until_open(self) -> None:
+        """Wait for markets and clock, not for long: before, ccxt itself fails, which says nothing of the venue."""
+        if self._why_not_open is not None:
+            with suppress(TimeoutError):
+                await within(self._clock, _LOOK_UP_S, self._opened.wait)
+        if self._why_not_open is not None:
+            raise NotSentError(self._why_not_open)
+
     async def _look_at(self, order: Order, shown: VenueOrder | None, *, absent_counts: bool) -> VenueOrder | None:
         """Say what the venue shows of one order: its trades first, as an end counts only after them."""
         if shown is None:
@@ -257,7 +273,7 @@ class TestnetExchangeOrderExecutor:
             if absent_counts:
                 self._say(order, X.NOT_FOUND, self._clock.now())
             return None
-        self._know(order.symbol, shown.venue_order_id, order.client_order_id)
+        self._names.know(order.symbol, shown.venue_order_id, order.client_order_id)
         if shown.venue_order_id is not None and (shown.filled_quantity or 0) != order.filled_quantity:
             find = partial(self._dialect.trades_of, order, shown.venue_order_id)
             for trade in await self._ask(Priority.LOOK_UP, "trades_of", find):
@@ -286,37 +302,21 @@ class TestnetExchangeOrderExecutor:
     async def _is_told(self, client_order_id: str, seconds: float) -> bool:
         """Wait for the venue's next word on the order; returns whether it came within ``seconds``."""
         word = self._expected.setdefault(client_order_id, anyio.Event())
-        with suppress(TimeoutError):
-            await within(self._clock, seconds, word.wait)
-        if not word.is_set():
-            self._expected.pop(client_order_id, None)
+        try:
+            with suppress(TimeoutError):
+                await within(self._clock, seconds, word.wait)
+        finally:
+            if not word.is_set():
+                self._expected.pop(client_order_id, None)
         return word.is_set()
 
     # -- the whole account -----------------------------------------------------------------------------------
 
     async def book(self, since: datetime) -> VenueBook:
         """Return what the venue has: working orders, trades after ``since``, balances; raises when any is missing."""
-        orders: list[VenueOrder] = []
-        trades: list[VenueTrade] = []
-        at = self._clock.now()
-        listed = [symbol for symbol in self._symbols if self._dialect.instrument(symbol) is not None]
-        for symbol in listed:
-            orders += await self._open_orders(symbol, Priority.POLL)
-        for symbol in listed:
-            find = partial(self._dialect.trades_since, symbol, since)
-            trades += await self._ask(Priority.POLL, "trades_since", find)
-        balances = await self._ask(Priority.POLL, "balances", self._dialect.balances)
-        named = [await self._named(trade) for trade in trades]
-        return VenueBook(orders=tuple(orders), trades=tuple(named), balances=balances, at=at)
-
-    async def _named(self, trade: VenueTrade) -> VenueTrade:
-        """Return the trade with the client id of its order, as far as the venue can tell it."""
-        name = trade.client_order_id or self._names.get((trade.symbol, trade.venue_order_id))
-        if name is None:
-            find = partial(self._dialect.name_of, trade.symbol, trade.venue_order_id)
-            name = await self._ask(Priority.POLL, "find", find)
-            self._know(trade.symbol, trade.venue_order_id, name or "")
-        return msgspec.structs.replace(trade, client_order_id=name or None)
+        return await Survey(self._ask, self._dialect, self._names, self._log).of(
+            self._symbols, since, self._clock.now()
+        )
 
     async def _open_orders(self, symbol: str, priority: Priority = Priority.LOOK_UP) -> list[VenueOrder]:
         return await self._ask(priority, "open_orders", partial(self._dialect.open_orders, symbol))
@@ -349,6 +349,7 @@ class TestnetExchangeOrderExecutor:
             else:
                 break
         self._why_not_open = None
+        self._opened.set()
         for note in self._dialect.notes:
             self._log.warning("venue_note", venue=self.venue, note=note)
         self._log.info("venue_open", venue=self.venue, settle_s=self.settle_s)
@@ -366,21 +367,16 @@ class TestnetExchangeOrderExecutor:
         return await self._link.ask(priority, self._dialect.costs[what], call)
 
     def _heard_order(self, shown: VenueOrder) -> None:
-        if shown.client_order_id:
-            self._know(shown.symbol, shown.venue_order_id, shown.client_order_id)
-            self._show(shown.client_order_id, shown, X.RESTATED)
+        name = self._names.ours(shown.client_order_id)
+        if name is not None:
+            self._names.know(shown.symbol, shown.venue_order_id, name)
+            self._show(name, shown, X.RESTATED)
 
     def _heard_trade(self, trade: VenueTrade) -> None:
         """A trade whose order is not named by the venue and not known yet is found by the look-up of its order."""
-        name = trade.client_order_id or self._names.get((trade.symbol, trade.venue_order_id))
-        if name:
+        name = self._names.ours(trade.client_order_id or self._names.of(trade.symbol, trade.venue_order_id))
+        if name is not None:
             self._trade(name, trade)
-
-    def _know(self, symbol: str, venue_order_id: str | None, client_order_id: str) -> None:
-        if venue_order_id is not None:
-            self._names[symbol, venue_order_id] = client_order_id
-            if len(self._names) > _REMEMBERED:
-                self._names.popitem(last=False)
 
     def _show(self, client_order_id: str, shown: VenueOrder, exec_type: ExecType) -> None:
         self._tell(shown.report(client_order_id, exec_type))

@@ -14,7 +14,7 @@ import anyio
 from router.clock import Clock
 from router.errors import RouterError
 from router.executors.testnet.client import SandboxClient
-from router.executors.testnet.dialect import NoProofError, RefusedHereError
+from router.executors.testnet.dialect import NoProofError, RefusedHereError, UnreadableError
 from router.executors.testnet.limiter import BusyError, Limiter, Priority
 from router.executors.testnet.outcomes import Kind, Outcome, classify
 from router.executors.testnet.standing import VenueStanding
@@ -25,6 +25,8 @@ T = TypeVar("T")
 CLOCK_EVERY_S: Final = 300.0
 """Between two measurements of the venue's clock: ours drifts by some 10 ms in that time."""
 _AGAIN_S: Final = 5.0
+_SKEW_MAX_S: Final = 45.0
+"""Reports from more than 60 s ahead are quarantined."""
 _PATIENCE_S: Final = {Priority.CANCEL: 20.0, Priority.LOOK_UP: 8.0, Priority.CREATE: 5.0, Priority.POLL: 60.0}
 """How long a request may wait for its turn; a later one is not sent at all."""
 
@@ -57,6 +59,7 @@ class Link:
         self._clock = clock
         self._log = log
         self._wrong = anyio.Event()
+        self._offset_s = 0.0
 
     async def ask(self, priority: Priority, cost: float, call: Callable[[], Awaitable[T]]) -> T:
         """Await ``call`` when it is its turn.
@@ -77,6 +80,9 @@ class Link:
             raise NotSentError(str(error)) from None
         try:
             answer = await call()
+        except UnreadableError as error:
+            self.unreadable(str(error))
+            raise
         except (NoProofError, RefusedHereError):  # what the dialect says itself, of an answer or before it asks
             raise
         except Exception as error:
@@ -88,9 +94,24 @@ class Link:
         self.standing.note_success()
         return answer
 
+    def unreadable(self, reason: str) -> None:
+        """Count an answer that cannot be read as a failure of the venue, although a request came through."""
+        self.standing.note_failure(Outcome(Kind.UNKNOWN, reason))
+
+    def skew(self) -> str | None:
+        """Return why no order may be sent while the clocks are too far apart, or None: its reports would not be
+        believed."""
+        if abs(self._offset_s) <= _SKEW_MAX_S:
+            return None
+        return (
+            f"The venue's clock and this machine's are {self._offset_s:+.0f} s apart, more than {_SKEW_MAX_S:g} s: set "
+            "this machine's clock (NTP). Orders are taken again by themselves once it is right."
+        )
+
     async def measure_clock(self) -> None:
         """Take the venue's clock anew; raises RequestFailedError."""
         reading = await self.ask(Priority.LOOK_UP, 1, self.client.measure_clock)
+        self._offset_s = reading.offset_ms / 1000
         self._log.info("venue_clock", offset_ms=reading.offset_ms, round_trip_ms=reading.round_trip_ms)
 
     async def keep_time(self) -> None:

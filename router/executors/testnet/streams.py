@@ -70,7 +70,10 @@ class Streams:
                 async with anyio.create_task_group() as group:
                     for reader in self._readers:
                         group.start_soon(self._read, *reader)
-            await self._listener.hang_up()
+            try:
+                await self._listener.hang_up()
+            except Exception as error:  # noqa: BLE001 -- the next watch dials again, whatever was left open
+                self._log.warning("stream_not_closed", reason=f"{type(error).__name__}: {error}")
             await self._clock.sleep(_FIRST_PAUSE_S)
 
     def renew(self) -> None:

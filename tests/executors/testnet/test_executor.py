@@ -361,3 +361,52 @@ async def test_the_venues_own_count_of_requests_counts() -> None:
         await world.executor.look_up([limit("U1")])
         assert seen == sorted(seen)
         assert seen[-1] > 0
+
+
+@BOTH
+async def test_what_the_stream_says_of_others_is_not_passed_on(name: str) -> None:
+    async with World(name) as world:
+        await world.executor.submit(limit("U1"))
+        world.told.clear()
+        foreign: dict[str, Any] = {"symbol": "BTCUSDT", "side": "BUY", "quantity": D("0.01")}
+        world.venue.exchange.place(type="MARKET", client_id="else1", **foreign)
+        placed = world.venue.exchange.place(type="LIMIT", client_id="else2", price=D(40000), **foreign)
+        world.venue.exchange.cancel(placed.order, reason="elsewhere")
+        booked = world.booked("U1")
+        assert booked is not None
+        world.venue.exchange.cancel(booked, reason="elsewhere")
+        await world.until(lambda: world.of("U1"))
+        assert {each.client_order_id for each in world.told} == {"U1"}
+
+
+@BOTH
+async def test_a_look_up_at_the_start_waits_for_the_markets(name: str) -> None:
+    async with World(name, streams=False) as world:
+        await world.executor.submit(limit("U1"))
+        await world.restart()
+        assert world.executor.not_ready() is not None
+        await world.executor.look_up([limit("U1")])
+        assert world.of("U1", X.ORDER_STATUS)
+        assert world.executor.halted() is None
+
+
+async def test_clocks_that_are_too_far_apart_halt_new_orders() -> None:
+    async with World("binance") as world:
+        world.venue.exchange.clock_offset_ms = 120_000
+        await world.executor._measure()
+        assert "NTP" in (world.executor.halted() or "")
+        world.venue.exchange.clock_offset_ms = 9_000
+        await world.executor._measure()
+        assert world.executor.halted() is None
+
+
+@BOTH
+async def test_answers_that_are_none_open_the_circuit(name: str) -> None:
+    async with World(name, streams=False) as world:
+        world.fail(CREATE, "html", times=None)
+        world.fail(FIND, "html", times=None)
+        for number in range(6):
+            with pytest.raises(RouterError):
+                await world.executor.submit(limit(f"U{number}"))
+        await world.until(world.executor.halted)
+        assert any(severity is Severity.HIGH for severity, _ in world.alerts)

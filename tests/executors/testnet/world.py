@@ -52,6 +52,19 @@ class World:
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.venue)
+        self._build()
+        self._running = asyncio.create_task(self.executor.run())
+        if self._starts:
+            await self.until(lambda: self.executor.not_ready() is None)
+            await self.until(lambda: self.venue.requests[STREAM[self.name]] > 0 and bool(self.venue.peers))
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        await self._stack.aclose()
+
+    def _build(self) -> None:
         environ = {
             f"{self.name.upper()}_TESTNET_API_KEY": self.venue.key,
             f"{self.name.upper()}_TESTNET_API_SECRET": self.venue.secret,
@@ -66,16 +79,13 @@ class World:
             symbols=[SYMBOL, "ETH/USDT"],
             alert=lambda text, severity: self.alerts.append((severity, text)),
         )
-        self._running = asyncio.create_task(self.executor.run())
-        if self._starts:
-            await self.until(lambda: self.executor.not_ready() is None)
-            await self.until(lambda: self.venue.requests[STREAM[self.name]] > 0 and bool(self.venue.peers))
-        return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def restart(self) -> None:
+        """End the executor and start another one; returns at once."""
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
-        await self._stack.aclose()
+        self._build()
+        self._running = asyncio.create_task(self.executor.run())
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until something holds; raises TimeoutError when it never does."""
