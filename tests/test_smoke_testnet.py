@@ -81,6 +81,19 @@ def test_it_succeeds_at_a_loopback_venue_and_leaves_nothing(exchange: str, tmp_p
     assert (venues(), list(tmp_path.iterdir())) == ([], [])
 
 
+def test_a_venue_that_the_configuration_names_is_the_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTER__TESTNET__BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("BINANCE_TESTNET_API_KEY", "k")  # of that venue: it must not go to the real sandbox
+    monkeypatch.setenv("BINANCE_TESTNET_API_SECRET", "s")
+    assert main(["--exchange", "binance", "--timeout", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "at testnet.base_url = http://127.0.0.1:9 " in out
+    assert "only http://127.0.0.1:9 can be reached" in out
+    assert out.endswith("FAILED: clock\n")
+
+
 def test_it_answers_as_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--exchange", "bybit", "--venue", "loopback", "--json"]) == 0
 

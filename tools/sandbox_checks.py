@@ -18,7 +18,7 @@ from router.executors.testnet.build import DIALECTS
 from router.executors.testnet.client import SandboxClient
 from router.executors.testnet.credentials import Credentials, read_credentials
 from router.executors.testnet.dialect import Dialect
-from router.executors.testnet.guard import GuardedConnector, LiveHostError
+from router.executors.testnet.guard import GuardedConnector, LiveHostError, loopback_authority
 from router.executors.testnet.outcomes import Kind, classify
 from router.executors.testnet.profiles import Profile, no_sandbox_reason, profile_of
 from router.market.instruments import load_instruments
@@ -116,6 +116,8 @@ class Sandbox:
         venue = self._settings.venue
         if self._profile is None:
             raise FailedError(no_sandbox_reason(venue))
+        if self._settings.base_url:
+            loopback_authority(self._settings.base_url)
         where = self._settings.base_url or ", ".join(sorted(self._profile.origins))
         if not self._profile.verified:
             return Noted(

@@ -182,6 +182,8 @@ async def smoke_test(options: argparse.Namespace, base: Settings, home: Path, sh
     try:
         if options.venue == "sandbox":
             return await against("")
+        if options.venue == "configured":
+            return await against(base.testnet.base_url)
         async with loopback(options.exchange, options.timeout) as url:
             return await against(url)
     except FailedError as error:
@@ -200,8 +202,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed("configuration", str(error), options, code=4)
     options.exchange = options.exchange or base.testnet.venue
     keys = f"{key_names(options.exchange)[0]} is {'' if has_keys(options.exchange, os.environ) else 'not '}set"
-    options.venue = options.venue or ("sandbox" if has_keys(options.exchange, os.environ) else "loopback")
-    where = "a loopback venue on 127.0.0.1" if options.venue == "loopback" else "its real sandbox"
+    given = "sandbox" if has_keys(options.exchange, os.environ) else "loopback"
+    options.venue = options.venue or ("configured" if base.testnet.base_url else given)
+    where = {
+        "loopback": "a loopback venue on 127.0.0.1",
+        "configured": f"testnet.base_url = {base.testnet.base_url}",
+        "sandbox": "its real sandbox",
+    }[options.venue]
     if profile_of(options.exchange) is None:
         return _failed("connect", no_sandbox_reason(options.exchange), options)
     if options.symbol not in known_symbols:
@@ -264,7 +271,9 @@ def _failed(step: str, text: str, options: argparse.Namespace, *, code: int = 1)
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smoke_test_testnet_stack.py", description="Trade at a sandbox, and compare.")
-    parser.add_argument("--venue", choices=["loopback", "sandbox"], help="default: sandbox if keys are set")
+    parser.add_argument(
+        "--venue", choices=["loopback", "sandbox"], help="default: testnet.base_url, else the sandbox if keys are set"
+    )
     parser.add_argument("--exchange", help="default: testnet.venue of the configuration")
     parser.add_argument("--symbol", default="BTC/USDT", help="what is traded (default BTC/USDT)")
     parser.add_argument("--config", help="configuration file (default config/config.toml)")

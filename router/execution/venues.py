@@ -94,13 +94,18 @@ class Venues:
         checks = {name: (False, why) for name, why in self.refused.items()}
         for name, venue in self._venues.items():
             problem = self.reconcilers[name].closed() or self.reconcilers[name].failure or venue.halted()
-            checks[name] = (problem is None, problem or self._compared(name))
+            last = self.reconcilers[name].last
+            agrees = problem is None and (last is None or not last.differences)
+            checks[name] = (agrees, problem or self._compared(name))
         return checks
 
     def _compared(self, name: str) -> str:
         last = self.reconcilers[name].last
         assert last is not None, "without a failure there is a comparison"
-        found = [f"{amount:+f} {currency} against our books" for currency, amount in last.differences.items()]
+        found = [
+            f"{amount.normalize():+f} {currency} against our books: find the cause"
+            for currency, amount in last.differences.items()
+        ]
         found += [f"not ours: {order}" for order in last.foreign]
         ago = (self._clock.now() - last.at).total_seconds()
         agrees = "; ".join(found) or "agrees"

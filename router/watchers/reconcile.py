@@ -21,6 +21,7 @@ from router.domain.enums import ExecType, ExecutionStatus, Severity
 from router.domain.order import ZERO, Order
 from router.domain.report import ExecutionReport
 from router.domain.venue import VenueBook, VenueOrder, VenueTrade
+from router.errors import RouterError
 from router.logs import RouterLogger
 
 _OVERLAP: Final = timedelta(seconds=60)
@@ -140,7 +141,7 @@ class Reconciler:
             try:
                 await self.compare()
             except Exception as error:  # noqa: BLE001 -- the venue did not answer: that is no comparison
-                self.failure = f"{type(error).__name__}: {error}"
+                self.failure = str(error) if isinstance(error, RouterError) else f"{type(error).__name__}: {error}"
                 self._log.error("reconciliation_failed", env=self._venue.environment, reason=self.failure)
                 pause = _AGAIN_S[min(failures, len(_AGAIN_S) - 1)]
                 failures += 1

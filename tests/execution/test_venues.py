@@ -148,11 +148,14 @@ async def test_health_says_of_each_venue_what_is_wrong_or_what_was_found() -> No
         await reconciler.compare()
         await reconciler.compare()
         ok, detail = said()
-        assert ok, "what is not ours stops nothing"
+        assert not ok, "a difference that stays wants somebody"
         assert detail == (
-            "toy: 1 working orders, compared 0 s ago: -1 USD against our books; "
+            "toy: 1 working orders, compared 0 s ago: -1 USD against our books: find the cause; "
             "not ours: Order V9 (buy 1 BTC/USD at 90, client id none)"
         )
+        remote.balances = {"USD": D(50_000)}
+        await reconciler.compare()
+        assert said()[0], "what is not ours stops nothing"
         remote.halt = "banned until 12:00"
         assert said() == (False, "banned until 12:00")
         reconciler.failure = "TimeoutError: no answer"

@@ -169,7 +169,9 @@ async def settle(pipeline: ExecutionPipeline, seconds: float) -> None:
         while quiet < (_OPEN_QUIET_S if pipeline.open_orders() else _QUIET_S):
             await anyio.sleep(0.1)
             loud = any(unproved(order) for order in pipeline.open_orders())
-            quiet = 0.0 if loud or not pipeline.health()["testnet"]["ok"] else quiet + 0.1
+            venue = pipeline.health()["testnet"]  # what others trade on the account stays a difference
+            heard = venue["ok"] or "against our books" in str(venue["detail"])
+            quiet = 0.0 if loud or not heard else quiet + 0.1
 
 
 def unproved(order: Order) -> bool:

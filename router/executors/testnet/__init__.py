@@ -3,7 +3,7 @@
 ``profiles`` (what is known of each venue) and ``credentials`` say where and as whom; ``guard`` refuses every other host
 before a byte leaves; ``client`` is the guarded ccxt exchange; ``limiter``, ``outcomes`` and ``standing`` decide when it
 may be asked, what an error proves and whether the venue may be asked at all, and ``link`` asks; a dialect (``binance``,
-``bybit``, ``generic``) speaks for one venue; ``streams`` listens; ``survey`` reads the whole account; ``executor`` holds
-it together. Only ``client`` imports ccxt, and nothing imports this package before a testnet is configured: ccxt costs
+``bybit``, ``generic``) speaks for one venue; ``streams`` listens; ``survey`` reads the account; ``executor`` holds it
+together. Only ``client`` imports ccxt, and nothing imports this package before a testnet is configured: ccxt costs
 0.7 s and 100 MB. This package must not know the chain, the journal or the watchers.
 """
