@@ -132,8 +132,7 @@ class Watchdog:
         elif proof is Proof.SENT:
             self._sent[key] = now
         elif proof is Proof.ABSENT:
-            doubt = self._doubts.setdefault(key, _Doubt(now))
-            doubt.absences, doubt.absent_at = doubt.absences + 1, now
+            self._doubts.setdefault(key, _Doubt(now)).absent_at = now
         armed, until = self.deadlines.get(key), now + self._windows.of(order)
         if proof in _LOOK_SOON and armed is not None:
             self._shown.pop(key, None)
@@ -308,10 +307,10 @@ class Watchdog:
             doubt = self._doubts.get(order.client_order_id)
             if doubt is None:
                 self._pursue(order, asked, started)
-            elif doubt.absences < _PROOFS_OF_ABSENCE:
-                continue
             elif doubt.absent_at >= started >= doubt.since + self._settle(order):  # this look-up was answered
-                self._keeper.absent(order)
+                doubt.absences += 1
+                if doubt.absences >= _PROOFS_OF_ABSENCE:
+                    self._keeper.absent(order)
 
     def _pursue(self, order: Order, asked: Order, started: float) -> None:
         """Go on with requests that a look-up, begun late enough to see their effect, shows not to have been granted."""

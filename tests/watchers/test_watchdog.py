@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -17,12 +18,12 @@ from router.clock import VirtualClock
 from router.domain.enums import ExecType, ExecutionStatus
 from router.domain.events import Cancelled, Expired, Overdue, PartiallyFilled
 from router.domain.events import Filled as FilledEvent
-from router.domain.order import Replacement
+from router.domain.order import Order, Replacement
 from router.execution.upkeep import GONE, NOT_PLACED, OLD_TERMS
 from router.virtual import LoopClock, run
 from router.watchers.watchdog import _Doubt
 from tests.factories import D
-from tests.watchers.world import WINDOWS, World
+from tests.watchers.world import WINDOWS, Truth, World
 
 S, X = ExecutionStatus, ExecType
 aio = pytest.mark.asyncio
@@ -658,3 +659,28 @@ def test_a_day_of_a_thousand_resting_orders_is_quiet() -> None:
     assert [event.client_order_id for _, event in world.emitted if isinstance(event, FilledEvent)] == ["U7"]
     assert not [event for _, event in world.emitted if isinstance(event, PartiallyFilled | Overdue)]
     assert not world.alerts
+
+
+@pytest.mark.asyncio
+async def test_one_stale_answer_after_the_settle_time_is_no_proof_of_absence() -> None:
+    async with World(settle_s=40.0).running() as world:
+        world.pending("U1")
+        world.tracker.unknown("U1", "the connection was cut")
+        await world.advance(39)
+        assert world.venue.calls, "it was looked up, and truly absent, while it could still be executed"
+        world.venue.book["U1"] = Truth(world.order("U1"))
+        stale: list[float] = []
+        sound = world.venue.look_up
+
+        async def stale_once(orders: Sequence[Order]) -> None:
+            if stale:
+                await sound(orders)
+                return
+            stale.append(world.clock.monotonic())
+            for each in orders:
+                world.venue.say(each.client_order_id, X.NOT_FOUND)
+
+        world.venue.look_up = stale_once  # type: ignore[method-assign]
+        await world.advance(300)
+        assert stale[0] > 40
+        assert (world.order("U1").status, world.order("U1").outcome_unknown) == (S.SUBMITTED, False)

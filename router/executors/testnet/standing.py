@@ -35,7 +35,7 @@ _PAUSES: Final[Mapping[Kind, tuple[float, float]]] = {
 _HALTING: Final = frozenset({Kind.AUTH, Kind.LIVE_HOST})
 _AGAIN: Final = "reschedule the order then."
 _FAILURES: Final = frozenset({Kind.UNKNOWN, Kind.MAINTENANCE})
-_ANSWERS: Final = frozenset({Kind.DUPLICATE, Kind.NOT_FOUND, Kind.MARKET_CLOSED})
+_ANSWERS: Final = frozenset({Kind.CLOCK, Kind.DUPLICATE, Kind.NOT_FOUND, Kind.MARKET_CLOSED})
 """Errors that only a working venue gives. Not so NOT_PLACED: it may come from before anything was sent."""
 
 
