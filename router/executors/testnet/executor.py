@@ -269,6 +269,9 @@ class TestnetExchangeOrderExecutor:
         """Say what the venue shows of one order: its trades first, as an end counts only after them."""
         if shown is None:
             shown = await self._ask(Priority.LOOK_UP, "find", partial(self._dialect.find, order))
+        if shown is None and order.venue_order_id is not None:  # it was there: two lists must lack it
+            listed = await self._open_orders(order.symbol)
+            shown = next((each for each in listed if each.client_order_id == order.client_order_id), None)
         if shown is None:
             if absent_counts:
                 self._say(order, X.NOT_FOUND, self._clock.now())

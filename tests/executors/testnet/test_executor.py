@@ -410,3 +410,18 @@ async def test_answers_that_are_none_open_the_circuit(name: str) -> None:
                 await world.executor.submit(limit(f"U{number}"))
         await world.until(world.executor.halted)
         assert any(severity is Severity.HIGH for severity, _ in world.alerts)
+
+
+async def test_an_order_that_was_acknowledged_is_absent_only_when_the_open_orders_lack_it_too() -> None:
+    async with World("binance", streams=False) as world:
+        order = limit("U1")
+        await world.executor.submit(order)
+        known = limit("U1", venue_order_id=world.told[-1].venue_order_id)
+        world.told.clear()
+        world.fail(FIND, "not_found_once")
+        await world.executor.look_up([known])
+        assert [each.exec_type for each in world.told] == [X.ORDER_STATUS]
+        world.told.clear()
+        world.fail(FIND, "not_found_once")
+        await world.executor.look_up([order])
+        assert [each.exec_type for each in world.told] == [X.NOT_FOUND]
