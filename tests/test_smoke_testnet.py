@@ -327,7 +327,7 @@ def test_half_of_the_keys_fails_at_the_sandbox_and_never_falls_back(
     [
         (["--exchange", "kraken"], "FAILED: connect", "kraken has no sandbox", 1),
         (["--exchange", "okx"], "FAILED: connect", "loopback venues for binance and bybit only", 1),
-        (["--symbol", "BTC/XXX"], "FAILED: markets", "BTC/XXX is not in", 1),
+        (["--symbol", "BTC/ABC"], "FAILED: markets", "BTC/ABC is not in", 1),
         (["--config", "nowhere.toml"], "FAILED: configuration", "nowhere.toml: no such file", 4),
     ],
 )

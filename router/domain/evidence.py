@@ -333,11 +333,16 @@ def _looked_up(order: Order, executions: Mapping[str, Execution], report: Execut
 def _terms_shown(order: Order, report: ExecutionReport) -> _Draft | None:
     """Return the replacement that a picture proves; before all else, as trades may need the room that it gives."""
     quantity = report.quantity
-    if order.status not in _HAS_TERMS or not quantity or quantity < order.filled_quantity or _overtaken(order, report):
+    if order.status not in _HAS_TERMS or not quantity or quantity < order.filled_quantity:
         return None
     price = order.price if report.price is None or order.order_type is OrderType.MARKET else report.price
     asked = next((each for each in order.pending_replaces if (each.quantity, each.price) == (quantity, price)), None)
     if asked is None and (quantity, price) == (order.quantity, order.price):
+        return None
+    answers = (
+        asked is not None and report.exec_type is X.ORDER_STATUS
+    )  # asked for since, whatever the venue's clock says
+    if _overtaken(order, report) and not answers:
         return None
     return Replaced, {"request_id": asked and asked.request_id, "quantity": quantity, "price": price}
 

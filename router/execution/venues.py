@@ -6,12 +6,11 @@ This module must not know any venue, or what a gate does with what it is told.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, Protocol, runtime_checkable
 
-import anyio
-
-from router.clock import Clock
+from router.clock import Clock, within
 from router.domain.market import Instrument
 from router.domain.venue import VenueBook
 from router.executors.base import OrderExecutor
@@ -79,15 +78,12 @@ class Venues:
 
     async def compared(self) -> None:
         """Wait, not for long, until every venue has been compared for the first time."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._ring, group.cancel_scope)
-            for reconciler in self.reconcilers.values():
-                await reconciler.first.wait()
-            group.cancel_scope.cancel()
+        with suppress(TimeoutError):
+            await within(self._clock, _FIRST_S, self._all_compared)
 
-    async def _ring(self, scope: anyio.CancelScope) -> None:
-        await self._clock.sleep(_FIRST_S)
-        scope.cancel()
+    async def _all_compared(self) -> None:
+        for reconciler in self.reconcilers.values():
+            await reconciler.first.wait()
 
     def health(self) -> dict[str, tuple[bool, str]]:
         """Return a check for each environment that has a venue, or was refused one."""

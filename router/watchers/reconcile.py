@@ -9,6 +9,7 @@ This module must not know the journal, the tracker or how a venue is asked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Protocol
@@ -16,7 +17,7 @@ from typing import Final, Protocol
 import anyio
 import msgspec
 
-from router.clock import Clock
+from router.clock import Clock, within
 from router.domain.enums import ExecType, ExecutionStatus, Severity
 from router.domain.order import ZERO, Order
 from router.domain.report import ExecutionReport
@@ -153,17 +154,8 @@ class Reconciler:
                     )
             else:
                 failures, pause = 0, self._every_s
-            await self._rest(pause)
-
-    async def _rest(self, seconds: float) -> None:
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._ring, seconds)
-            await self._wake.wait()
-            group.cancel_scope.cancel()
-
-    async def _ring(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)
-        self._wake.set()
+            with suppress(TimeoutError):
+                await within(self._clock, pause, self._wake.wait)
 
     async def compare(self) -> None:
         """Compare once; raises what the venue's requests raise."""
@@ -181,7 +173,7 @@ class Reconciler:
                 foreign.append(shown)
         listed = {shown.client_order_id for shown in book.orders}
         for order in working.values():
-            if order.status in _WORKS and order.client_order_id not in listed and self._is_settled(order, begun):
+            if order.status in _WORKS and order.client_order_id not in listed:  # a look-up too many does no harm
                 self._desk.look_up(order)
         for shown in foreign:
             self._odd(
@@ -209,9 +201,6 @@ class Reconciler:
 
     def _is_ours(self, shown: VenueOrder) -> bool:
         return shown.client_order_id is not None and self._desk.order(shown.client_order_id) is not None
-
-    def _is_settled(self, order: Order, begun: datetime) -> bool:
-        return not order.outcome_unknown and order.updated_at < begun - _SETTLING
 
     def _trade(self, trade: VenueTrade) -> bool:
         """Report a trade; returns whether nobody had told it before."""

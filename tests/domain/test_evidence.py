@@ -652,6 +652,16 @@ def test_the_same_terms_asked_for_are_granted_by_a_picture_too() -> None:
     event(judged(waiting, picture), Replaced, request_id="r1")
 
 
+def test_a_picture_that_was_asked_for_grants_the_terms_though_the_venues_clock_went_back() -> None:
+    later = NOW + timedelta(seconds=1)
+    waiting = at(S.SUBMITTED, terms_at=later, pending_replaces=asked(("r1", "12", "101")))
+    terms = {"order_status": S.SUBMITTED, "quantity": "12", "price": "101"}
+    event(judged(waiting, said(X.ORDER_STATUS, **terms)), Replaced, request_id="r1", quantity=D(12), price=D(101))
+    nothing(judged(waiting, said(X.RESTATED, **terms)), "acknowledged before")  # it may be from before
+    others = said(X.ORDER_STATUS, order_status=S.SUBMITTED, quantity="11", price="100")
+    nothing(judged(waiting, others), "acknowledged before")
+
+
 @pytest.mark.parametrize(("quantity", "price"), [("12", "100"), ("10", "101"), ("12", None), ("12", "99")])
 def test_a_picture_with_terms_nobody_asked_for_is_a_restatement(quantity: str, price: str | None) -> None:
     waiting = at(S.SUBMITTED, pending_replaces=asked(("r1", "12", "101")))

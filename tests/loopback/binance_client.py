@@ -6,21 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio.lowlevel
 import ccxt.pro
 
+from tests.loopback.driven import driving
 from tools.loopback import LoopbackVenue
 
 BTC = "BTC/USDT"
-
-
-def rebase(node: Any, base: str) -> Any:
-    if isinstance(node, dict):
-        return {key: rebase(value, base) for key, value in node.items()}
-    url = urlsplit(node)
-    return ("ws" if url.scheme.startswith("ws") else "http") + base.removeprefix("http") + url.path
 
 
 @asynccontextmanager
@@ -29,12 +22,8 @@ async def trading(**options: Any) -> AsyncIterator[tuple[LoopbackVenue, Any]]:
         keys = {"apiKey": venue.key, "secret": venue.secret, "enableRateLimit": False, "timeout": 5000}
         client = ccxt.pro.binance(keys | options)
         client.number = str
-        client.set_sandbox_mode(True)
-        client.urls["api"] = rebase(client.urls["api"], venue.url)
-        try:
-            yield venue, client
-        finally:
-            await client.close()
+        async with driving(client, venue) as both:
+            yield both
 
 
 async def limit(client: Any, client_id: str, price: str = "40000", **params: Any) -> Any:

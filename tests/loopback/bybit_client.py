@@ -7,25 +7,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 import ccxt.pro
 import msgspec
 import pytest
 
+from tests.loopback.driven import driving
 from tools.loopback import LoopbackVenue
 from tools.loopback.model import Order
 
 D = Decimal
 PAIR = "BTC/USDT"
 LEAN = {"fetchMarkets": {"types": ["spot"]}, "enableUnifiedAccount": True, "enableUnifiedMargin": False}
-
-
-def rebase(node: Any, base: str) -> Any:
-    if isinstance(node, dict):
-        return {name: rebase(value, base) for name, value in node.items()}
-    url = urlsplit(node)
-    return ("ws" if url.scheme.startswith("ws") else "http") + base.removeprefix("http") + url.path
 
 
 @asynccontextmanager
@@ -43,12 +36,8 @@ async def trading(*, key: str = "", secret: str = "", lean: bool = True) -> Asyn
                 "options": {"defaultType": "spot", **(LEAN if lean else {})},
             }
         )
-        client.set_sandbox_mode(True)
-        client.urls["api"] = rebase(client.urls["api"], venue.url)
-        try:
-            yield venue, client
-        finally:
-            await client.close()
+        async with driving(client, venue) as both:
+            yield both
 
 
 async def bid(client: Any, link_id: str, price: str = "49000", quantity: str = "0.01", **params: Any) -> str:

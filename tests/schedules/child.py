@@ -142,9 +142,9 @@ async def one(pipeline: ExecutionPipeline, plan: Plan, number: int, told: Told) 
     result = await pipeline.submit_order(intent(plan, number))
     told.say(answer=result)
     name = result.client_order_id or ""
-    if wish.amend_after is not None and pipeline.order(name) is not None:
-        await anyio.sleep(wish.amend_after)
-        told.say(amended=await pipeline.amend_order(name, **wish.amend))
+    for terms in wish.amends if wish.amend_after is not None and pipeline.order(name) is not None else ():
+        await anyio.sleep(wish.amend_after or 0.0)
+        told.say(amended=await pipeline.amend_order(name, **terms))
     if wish.cancel_after is not None and pipeline.order(name) is not None:
         await anyio.sleep(wish.cancel_after)
         await pipeline.cancel_order(name)
@@ -167,7 +167,9 @@ async def settle(pipeline: ExecutionPipeline, seconds: float) -> None:
     quiet = 0.0
     with anyio.move_on_after(seconds):
         while quiet < (_OPEN_QUIET_S if pipeline.open_orders() else _QUIET_S):
-            await anyio.sleep(0.1)
+            await anyio.sleep(
+                0.1
+            )  # that nothing happens any more is no event to wait for, and the venue's time is real
             loud = any(unproved(order) for order in pipeline.open_orders())
             venue = pipeline.health()["testnet"]  # what others trade on the account stays a difference
             heard = venue["ok"] or "against our books" in str(venue["detail"])

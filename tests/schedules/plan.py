@@ -62,13 +62,13 @@ _STREAMS: Final[tuple[dict[str, Any], ...]] = (
 
 
 class Wish(NamedTuple):
-    """What a strategy does at a time: ``fields`` of an intent, then perhaps a cancel or other terms."""
+    """What a strategy does at a time: ``fields`` of an intent, then perhaps other terms, and a cancel."""
 
     at: float
     fields: dict[str, Any]
     cancel_after: float | None
     amend_after: float | None
-    amend: dict[str, str]
+    amends: tuple[dict[str, str], ...]
 
 
 class Plan(NamedTuple):
@@ -147,13 +147,17 @@ def _wish(chance: random.Random, venue: str, *, calm: bool) -> Wish:
         if kind in {"ioc", "fok"}:
             fields["time_in_force"] = kind.upper()
     rests = kind in {"resting", "post"}
-    less = {"quantity": "0.005"} if venue == "binance" else {"price": str(away + 7)}
+    changes = (
+        [{"quantity": "0.007"}, {"quantity": "0.005"}]
+        if venue == "binance"
+        else [{"price": str(away + n)} for n in (7, 9)]
+    )
     return Wish(
         at=0.3 if calm else chance.uniform(0, 0.8),  # a forced fault is there by then
         fields=fields,
         cancel_after=chance.uniform(0, 0.7) if rests and not calm and chance.random() < 0.5 else None,
         amend_after=chance.uniform(0, 0.4) if rests and not calm and chance.random() < 0.3 else None,
-        amend=less,
+        amends=tuple(changes),
     )
 
 

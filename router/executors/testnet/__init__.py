@@ -7,3 +7,18 @@ may be asked, what an error proves and whether the venue may be asked at all, an
 together. Only ``client`` imports ccxt, and nothing imports this package before a testnet is configured: ccxt costs
 0.7 s and 100 MB. This package must not know the chain, the journal or the watchers.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from router.executors.testnet.executor import TestnetExchangeOrderExecutor
+
+__all__ = ["TestnetExchangeOrderExecutor"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "TestnetExchangeOrderExecutor":
+        from router.executors.testnet.executor import TestnetExchangeOrderExecutor  # noqa: PLC0415 -- see above
+
+        return TestnetExchangeOrderExecutor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

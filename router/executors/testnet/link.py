@@ -7,11 +7,12 @@ place. This module must not know orders, or what is asked.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import anyio
 
-from router.clock import Clock
+from router.clock import Clock, within
 from router.errors import RouterError
 from router.executors.testnet.client import SandboxClient
 from router.executors.testnet.dialect import NoProofError, RefusedHereError, UnreadableError
@@ -83,7 +84,10 @@ class Link:
         except UnreadableError as error:
             self.unreadable(str(error))
             raise
-        except (NoProofError, RefusedHereError):  # what the dialect says itself, of an answer or before it asks
+        except NoProofError:  # the venue answered, only not what would prove something
+            self.standing.note_success()
+            raise
+        except RefusedHereError:  # nothing was asked
             raise
         except Exception as error:
             outcome = classify(error, self.client.profile)
@@ -117,11 +121,8 @@ class Link:
     async def keep_time(self) -> None:
         """Measure the venue's clock every few minutes, and soon after the venue has found it wrong; for ever."""
         while True:
-            with anyio.CancelScope() as scope:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(self._wake, CLOCK_EVERY_S, scope)
-                    await self._wrong.wait()
-                    scope.cancel()
+            with suppress(TimeoutError):
+                await within(self._clock, CLOCK_EVERY_S, self._wrong.wait)
             self._wrong = anyio.Event()
             try:
                 await self.measure_clock()
@@ -129,7 +130,3 @@ class Link:
                 self._log.warning("venue_clock_not_measured", reason=str(error))
                 await self._clock.sleep(_AGAIN_S)
                 self._wrong.set()
-
-    async def _wake(self, seconds: float, scope: anyio.CancelScope) -> None:
-        await self._clock.sleep(seconds)
-        scope.cancel()

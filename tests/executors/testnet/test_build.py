@@ -6,7 +6,9 @@ import pytest
 
 from router.clock import VirtualClock
 from router.errors import RouterError
+from router.executors import testnet
 from router.executors.testnet.build import DIALECTS, build, refusal
+from router.executors.testnet.executor import TestnetExchangeOrderExecutor
 from router.executors.testnet.profiles import PROFILES
 from router.logs import get_logger
 from router.settings import Testnet
@@ -40,6 +42,12 @@ def test_a_loopback_venue_needs_no_keys() -> None:
 @pytest.mark.parametrize("base_url", ["https://api.binance.com", "http://10.0.0.1:80", "http://example.org"])
 def test_a_base_url_that_is_no_loopback_venue_is_refused(base_url: str) -> None:
     assert "loopback" in (refusal(Testnet(venue="binance", base_url=base_url), KEYS) or "")
+
+
+def test_the_executor_is_found_by_its_name() -> None:
+    assert testnet.TestnetExchangeOrderExecutor is TestnetExchangeOrderExecutor
+    with pytest.raises(AttributeError, match="nobody"):
+        _ = testnet.nobody
 
 
 def test_every_profile_has_its_dialect() -> None:

@@ -144,9 +144,7 @@ async def test_a_ban_halts_the_venue_and_says_until_when() -> None:
 async def test_a_cancel_ends_the_order_with_what_it_has_traded(name: str) -> None:
     async with World(name, streams=False) as world:
         order = limit("U1")
-        await world.executor.submit(order)
-        booked = world.booked("U1")
-        assert booked is not None
+        booked = await world.rest(order)
         world.venue.exchange.fill(booked, D("0.005"))
         await world.executor.cancel(order, "why not")
         ended = {X.RESTATED, X.ORDER_STATUS}
@@ -159,9 +157,7 @@ async def test_a_cancel_ends_the_order_with_what_it_has_traded(name: str) -> Non
 async def test_a_cancel_of_what_has_filled_tells_that_it_has(name: str) -> None:
     async with World(name, streams=False) as world:
         order = limit("U1")
-        await world.executor.submit(order)
-        booked = world.booked("U1")
-        assert booked is not None
+        booked = await world.rest(order)
         world.venue.exchange.fill(booked)
         await world.executor.cancel(order, "too late")
         await world.until(lambda: [r for r in world.of("U1") if r.order_status is S.FILLED])
@@ -226,9 +222,7 @@ async def test_a_crowd_is_looked_up_by_its_list_not_one_by_one(name: str) -> Non
 async def test_trades_come_before_the_picture_that_counts_them(name: str) -> None:
     async with World(name, streams=False) as world:
         order = limit("U1")
-        await world.executor.submit(order)
-        booked = world.booked("U1")
-        assert booked is not None
+        booked = await world.rest(order)
         world.venue.exchange.fill(booked, D("0.005"))
         world.venue.exchange.fill(booked, D("0.006"))
         world.told.clear()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 import pytest
 
 from router.clock import VirtualClock
 from router.executors.testnet.client import ClockReading, SandboxClient
-from router.executors.testnet.dialect import NoProofError, UnsupportedAmendError
+from router.executors.testnet.dialect import NoProofError, UnreadableError, UnsupportedAmendError
 from router.executors.testnet.limiter import Budget, Limiter, Priority
 from router.executors.testnet.link import CLOCK_EVERY_S, Link, NotSentError, RequestFailedError
 from router.executors.testnet.outcomes import Kind
@@ -91,6 +93,25 @@ async def test_what_the_dialect_says_itself_is_no_failure_of_the_venue(error: Ex
         with pytest.raises(type(error)):
             await world.link.ask(Priority.CANCEL, 0, says)
     assert world.standing.refusal(Priority.CREATE) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_open"),
+    [(NoProofError("silent"), True), (UnreadableError("a page"), False), (UnsupportedAmendError("never"), False)],
+)
+async def test_only_an_answer_closes_the_circuit(error: Exception, is_open: bool) -> None:
+    world = World()
+
+    async def says(what: Exception) -> None:
+        raise what
+
+    for _ in range(5):
+        with pytest.raises(RequestFailedError):
+            await world.link.ask(Priority.CANCEL, 0, partial(says, ConnectionError("cut")))
+    await world.clock.advance(2)
+    with pytest.raises(type(error)):
+        await world.link.ask(Priority.CANCEL, 0, partial(says, error))
+    assert (world.standing.refusal(Priority.CREATE) is None) is is_open
 
 
 async def test_a_failure_says_what_it_proves_and_failures_in_a_row_open_the_circuit() -> None:

@@ -101,6 +101,13 @@ class World:
         """Return the order as the venue has it."""
         return self.venue.exchange.find(client_id=client_order_id)
 
+    async def rest(self, order: Order) -> Booked:
+        """Submit the order, which must be accepted, and return it as the venue has it."""
+        await self.executor.submit(order)
+        booked = self.booked(order.client_order_id)
+        assert booked is not None
+        return booked
+
     def of(self, client_order_id: str, *kinds: ExecType) -> list[ExecutionReport]:
         """Return what was told of an order."""
         return [
