@@ -1,4 +1,4 @@
-"""Which orders are ours, and which of the venue's own ids belong to them; of the last 50 000.
+"""Which orders are ours, and which of the venue's own ids belong to them; of the last 20 000.
 
 This module must not know what an order is doing.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-_REMEMBERED: Final = 50_000
+_REMEMBERED: Final = 20_000
+"""Twice what the router itself keeps of ended orders."""
 
 
 class Names:

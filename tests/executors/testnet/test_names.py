@@ -23,7 +23,7 @@ def test_an_id_of_the_venue_is_a_symbols_own() -> None:
 
 def test_the_oldest_are_forgotten_first() -> None:
     names = Names()
-    for number in range(50_001):
+    for number in range(20_001):
         names.own(str(number))
         names.know("S", str(number), str(number))
     assert (names.ours("0"), names.of("S", "0")) == (None, None)
