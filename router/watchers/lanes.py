@@ -47,6 +47,7 @@ class Lane:
         source: who is asked.
         order: the order of an id as it stands; None once it has ended.
         looked: called after each call that was answered: which orders were asked about, and when it was begun.
+        unanswered: called after each call that was not: which orders were asked about.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Lane:
         log: RouterLogger,
         order: Callable[[str], Order | None],
         looked: Callable[[Sequence[Order], float], None],
+        unanswered: Callable[[Sequence[Order]], None],
     ) -> None:
         self.source = source
         self._clock = clock
         self._log = log
         self._order = order
         self._looked = looked
+        self._unanswered = unanswered
         self._waiting: list[tuple[float, str]] = []
         self._wanted: set[str] = set()
         self._arrived = anyio.Event()
@@ -100,8 +103,12 @@ class Lane:
                 await self._pace()
                 orders = self._batch()
                 started = self._clock.monotonic()
-                if orders and await self._ask(orders):
+                if not orders:
+                    continue
+                if await self._ask(orders):
                     self._looked(orders, started)
+                else:
+                    self._unanswered(orders)
             self.busy = False
             self._arrived = anyio.Event()
 

@@ -73,11 +73,12 @@ class Keeper(Protocol):
 class _Doubt:
     """What is remembered of an order while its executor shows nothing of it; times are monotonic seconds."""
 
-    __slots__ = ("absences", "absent_at", "misses", "since")
+    __slots__ = ("absences", "absent_at", "failures", "misses", "since")
 
     def __init__(self, since: float) -> None:
         self.since = since
         self.misses = 0
+        self.failures = 0
         self.absences = 0
         self.absent_at = since
 
@@ -107,7 +108,8 @@ class Watchdog:
         """Say who can be asked, by environment, and how orders are worked on; before anything else."""
         self._keeper = keeper
         self._lanes = {
-            name: Lane(source, self._clock, self._log, self._open, self._looked) for name, source in sources.items()
+            name: Lane(source, self._clock, self._log, self._open, self._looked, self._unanswered)
+            for name, source in sources.items()
         }
 
     def note(self, order: Order, proof: Proof) -> None:
@@ -226,10 +228,12 @@ class Watchdog:
             self._wake.set()
 
     def _patience(self, order: Order, proof: Proof) -> float:
-        """Return how soon to look again at an order that was not found, or has trades missing."""
+        """Return how soon to look again at an order that was not found (one more answer may prove it), or has trades
+        missing."""
+        if proof is Proof.ABSENT:
+            return max(_SOONEST_S, self._settle(order))
         doubt = self._doubts.get(order.client_order_id)
-        patience = _SOONEST_S * 2.0 ** min(doubt.misses if doubt is not None else 0, _DOUBLINGS)
-        return max(patience, self._settle(order)) if proof is Proof.ABSENT else patience
+        return _backed_off(doubt.misses if doubt is not None else 0)
 
     def _settle(self, order: Order) -> float:
         lane = self._lanes.get(order.environment)
@@ -307,10 +311,23 @@ class Watchdog:
             doubt = self._doubts.get(order.client_order_id)
             if doubt is None:
                 self._pursue(order, asked, started)
-            elif doubt.absent_at >= started >= doubt.since + self._settle(order):  # this look-up was answered
+                continue
+            doubt.failures = 0
+            if doubt.absent_at >= started >= doubt.since + self._settle(order):  # this look-up was answered
                 doubt.absences += 1
                 if doubt.absences >= _PROOFS_OF_ABSENCE:
                     self._keeper.absent(order)
+
+    def _unanswered(self, orders: Sequence[Order]) -> None:
+        """After a look-up without an answer: ask again soon about what nothing is known of, whatever its window."""
+        now = self._clock.monotonic()
+        for asked in orders:
+            key, order = asked.client_order_id, self._open(asked.client_order_id)
+            armed, doubt = self.deadlines.get(key), self._doubts.get(key)
+            if order is None or not order.outcome_unknown or armed is None or doubt is None:
+                continue
+            self._set(key, min(armed.due, now + _backed_off(doubt.failures)), armed.until)
+            doubt.failures += 1
 
     def _pursue(self, order: Order, asked: Order, started: float) -> None:
         """Go on with requests that a look-up, begun late enough to see their effect, shows not to have been granted."""
@@ -334,3 +351,8 @@ class Watchdog:
         forgotten = [order for key, order in open_orders.items() if self.deadlines.get(key) is None]
         self._log.critical("deadlines_repaired", forgotten=len(forgotten))
         self.resume(forgotten)
+
+
+def _backed_off(times: int) -> float:
+    """Return how long to wait after as many failures, seconds."""
+    return _SOONEST_S * 2.0 ** min(times, _DOUBLINGS)

@@ -37,14 +37,16 @@ class Source:
             raise failure
 
 
-def lane(clock: VirtualClock, source: Source) -> tuple[Lane, list[str]]:
+def lane(clock: VirtualClock, source: Source, failed: list[str] | None = None) -> tuple[Lane, list[str]]:
     looked: list[str] = []
+    unanswered: list[str] = [] if failed is None else failed
     made = Lane(
         source,
         clock,
         get_logger(),
         ORDERS.get,
         lambda orders, _: looked.append("".join(each.client_order_id for each in orders)),
+        lambda orders: unanswered.extend(each.client_order_id for each in orders),
     )
     return made, looked
 
@@ -98,7 +100,8 @@ async def test_a_look_up_that_fails_is_logged_and_the_next_goes_on(
     clock = VirtualClock()
     source = Source(clock, batch=1, remote=remote)
     source.fails = [ConnectionError("cut")]
-    made, looked = lane(clock, source)
+    failed: list[str] = []
+    made, looked = lane(clock, source, failed)
     made.want("a", 1.0)
     made.want("b", 2.0)
     async with anyio.create_task_group() as group:
@@ -108,6 +111,7 @@ async def test_a_look_up_that_fails_is_logged_and_the_next_goes_on(
         assert "look_up_failed" in caplog.text
         assert "ConnectionError: cut" in caplog.text
         assert looked == ["b"], "nothing is concluded from a look-up that failed"
+        assert failed == ["a"]
         group.cancel_scope.cancel()
 
 

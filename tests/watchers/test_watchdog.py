@@ -684,3 +684,21 @@ async def test_one_stale_answer_after_the_settle_time_is_no_proof_of_absence() -
         await world.advance(300)
         assert stale[0] > 40
         assert (world.order("U1").status, world.order("U1").outcome_unknown) == (S.SUBMITTED, False)
+
+
+@pytest.mark.asyncio
+async def test_a_look_up_of_an_unknown_outcome_that_nobody_answers_is_made_again_soon_and_backs_off() -> None:
+    async with World(settle_s=5.0).running() as world:
+        world.pending("U1")
+        world.tracker.unknown("U1", "the connection was cut")
+        world.venue.broken = ConnectionError("busy")
+        await world.advance(200)
+        at = [moment for moment, _ in world.venue.calls]
+        gaps = [after - before for before, after in pairwise(at) if before >= 30]
+        assert gaps[:3] == pytest.approx([8, 16, 32], abs=0.1), "it had failed thrice in the first window"
+        world.venue.broken = None
+        answered = len(at)
+        await world.advance(90)
+        assert world.order("U1").status is S.REJECTED, "two answers, as far apart as the settle time, prove it"
+        assert len(world.venue.calls) == answered + 2
+        assert world.venue.calls[-1][0] - world.venue.calls[-2][0] == pytest.approx(5, abs=0.1)
