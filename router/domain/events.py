@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from router.domain.control import Closure, Halt, HaltScope
 from router.domain.enums import ExecutionStatus, Liquidity, Severity
 from router.domain.intent import OrderIntent, json_form
 from router.domain.market import Quote
@@ -66,6 +67,55 @@ class AlertRaised(Event, frozen=True, kw_only=True, tag="alert_raised"):
     message: str
     client_order_id: str | None = None
     run_id: str | None = None
+
+
+class Halted(Event, frozen=True, kw_only=True, tag="halted"):
+    """New orders and amendments are refused inside the halt's scope (``controls.md`` A04)."""
+
+    halt: Halt
+
+
+class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
+    """A named operator ended the halt of exactly this scope (``controls.md`` A05)."""
+
+    scope: HaltScope
+    name: str
+    operator: str
+    reason: str
+
+
+class SessionClosed(Event, frozen=True, kw_only=True, tag="session_closed"):
+    """An environment takes nothing but what reduces, by a limit or an operator (runbook §8.3)."""
+
+    closure: Closure
+
+
+class SessionOpened(Event, frozen=True, kw_only=True, tag="session_opened"):
+    """A named operator opened the session again. ``peak_equity``: the drawdown is counted from here on; None: as
+    before."""
+
+    environment: str
+    operator: str
+    reason: str
+    peak_equity: Decimal | None = None
+
+
+class LimitsRead(Event, frozen=True, kw_only=True, tag="limits_read"):
+    """The files' limits, by key, when they differ from what the journal knew."""
+
+    limits: dict[str, str]
+
+
+class LimitChanged(Event, frozen=True, kw_only=True, tag="limit_changed"):
+    """A limit in force has another value; ``operator`` is "configuration" for a change in the files. ``None``: there
+    was, or is, no such limit. ``is_override``: the new value counts until the files' own changes."""
+
+    key: str
+    old: str | None
+    new: str | None
+    operator: str
+    reason: str
+    is_override: bool = False
 
 
 class Checkpoint(Event, frozen=True, kw_only=True, tag="checkpoint"):
@@ -221,6 +271,12 @@ AnyEvent: TypeAlias = (
     AccountOpened
     | ReportQuarantined
     | AlertRaised
+    | Halted
+    | Resumed
+    | SessionClosed
+    | SessionOpened
+    | LimitsRead
+    | LimitChanged
     | Checkpoint
     | Pending
     | Submitted
