@@ -34,9 +34,9 @@ INTENTS: Final = 8  # new ones a life
 _LIFE_S: Final = 0.9  # of a life whose trap does not spring
 _PATIENCE_S: Final = 1.6  # of some lives, so that look-ups conclude something before anybody meddles
 _QUIET_S: Final = 1.0
-_SETTLE_S: Final = 30.0  # at most; what is broken on purpose may never settle
+_SETTLE_S: Final = 90.0  # at most: a look-up in five is not answered, and each failure doubles the wait
 _BROKEN_SETTLE_S: Final = 4.0
-_HUNG_S: Final = 60
+_HUNG_S: Final = 150
 
 
 class Life(NamedTuple):
