@@ -75,6 +75,17 @@ class Submission:
         self.reference: Quote | None = None
         self.governance: dict[str, str] = {}
 
+    @property
+    def only_takes_away(self) -> bool:
+        """Whether it asks for less of what works already: an amendment at the same price to no more quantity."""
+        before, order = self.amends, self.order
+        return (
+            before is not None
+            and order is not None
+            and order.price == before.price
+            and order.quantity <= before.quantity
+        )
+
     def answer(self, status: ExecutionStatus, **fields: Any) -> ExecutionResult:
         """Return the verdict ``status`` on this submission, with what is known of it so far."""
         return ExecutionResult(

@@ -30,6 +30,14 @@ D = Decimal
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
 
+class HandClock(VirtualClock):
+    """A clock for whoever only reads it: it moves at once, without a loop."""
+
+    def tick(self, seconds: float) -> None:
+        """Let ``seconds`` pass."""
+        self._elapsed += seconds
+
+
 def intent(**fields: Any) -> OrderIntent:
     """Return a small market buy, with ``fields`` instead of its own."""
     return OrderIntent(**{"symbol": "BTC/USD", "side": "buy", "quantity": "0.01", **fields})

@@ -43,12 +43,23 @@ LOOSE: dict[str, object] = {
     "max_concentration": "1000",
     "max_position_size": {"default": "1000000"},
 }
-_QUIET = {
-    "safety.price_collar_pct": "off",
-    "safety.duplicate_window_s": "off",
-    "safety.max_orders_per_second": "off",
-    "safety.max_orders_per_second_per_strategy": "off",
+QUIET = {
+    f"safety.{key}": "off"
+    for key in (
+        "price_collar_pct",
+        "price_walk_pct",
+        "window_notional",
+        "duplicate_window_s",
+        "max_orders_per_second",
+        "max_orders_per_second_per_strategy",
+        "max_repeated_executions",
+        "self_match",
+        "max_spread_pct",
+        "max_jump_pct",
+        "volatility_pct",
+    )
 }
+"""Every control off that has a limit in ``[safety]``; tests switch on one at a time."""
 
 
 def settings(
@@ -79,7 +90,7 @@ def settings(
         "paper.maker_fee_bps": "0",
         "paper.taker_fee_bps": "0",
         "paper.starting_balances": {"USD": "100000"},
-        **_QUIET,
+        **QUIET,
     }
     return load_settings(environ={}, overrides=base | dict(overrides or {}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +28,7 @@ LIMITS = {
 }
 ENTRY = {"base", "quote", "tradable", "tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional"}
 FRACTIONS = ("max_exposure", "max_drawdown", "max_daily_loss", "max_concentration")
+EXAMPLE = re.compile(r'# (\[|"#|[a-z_]+ = )')
 PRESETS = ("conservative_crypto", "aggressive_btc")
 
 
@@ -51,19 +53,22 @@ def test_config_toml_lists_every_key_but_the_commented_examples() -> None:
     origins = load_settings(CONFIG / "config.toml", environ={}).origins
     assert {key for key, origin in origins.items() if origin != "file"} == {
         "market_data.static",
+        "safety.environments",
         "alerts.channels",
     }
 
 
 def test_the_commented_examples_work_when_uncommented(tmp_path: Path) -> None:
     lines = (CONFIG / "config.toml").read_text(encoding="utf-8").splitlines()
-    starts = ("# [market_data.static", "# bid", "# ask", "# [alerts.channels", '# "#')
-    text = "\n".join(line.removeprefix("# ") if line.startswith(starts) else line for line in lines)
+    text = "\n".join(line.removeprefix("# ") if EXAMPLE.match(line) else line for line in lines)
     path = tmp_path / "config.toml"
     path.write_text(text, encoding="utf-8")
     settings = load_settings(path, environ={})
     quote = settings.market_data.static["BTC/USD"]
     assert (quote.bid, quote.ask) == (Decimal("49999.5"), Decimal("50000.5"))
+    assert settings.safety_for("testnet", "momentum").max_orders_per_second == 10
+    assert settings.safety_for("testnet", "momentum").price_collar_pct == 2
+    assert settings.strategies["momentum"].symbols == ("BTC/USD",)
     assert settings.alerts.channels == {"#peak-trade-alerts": "json://127.0.0.1:9000"}
     tick = Decimal(table("instruments.toml")["BTC/USD"]["tick_size"])
     assert quote.bid % tick == 0

@@ -21,6 +21,7 @@ from router import (
     LiveExecutionLockedError,
 )
 from router.clock import VirtualClock
+from router.domain.events import Answered, Pending
 from router.governance import go_no_go
 from router.governance.go_no_go import get_governance_status
 from tests.pipelines import LOOSE, QUOTES, encoded, intent, kinds, move, resting, settings, stored
@@ -122,28 +123,83 @@ async def test_a_pipeline_of_an_unknown_environment_blocks_every_order(tmp_path:
     assert (result.status, known.status) == (S.BLOCKED_BY_ENVIRONMENT, S.SUCCESS)
 
 
-async def test_skipping_the_risk_check_is_a_violation_while_locked(tmp_path: Path) -> None:
-    async with ExecutionPipeline("paper", settings(tmp_path)) as pipeline:
+@pytest.mark.parametrize("environment", ["paper", "shadow", "testnet"])
+async def test_skipping_the_risk_check_is_a_violation_while_locked(tmp_path: Path, environment: str) -> None:
+    async with ExecutionPipeline(environment, settings(tmp_path)) as pipeline:
         with pytest.raises(GovernanceViolationError, match="risk_check_override") as raised:
             await pipeline.submit_order(intent(), skip_risk_check=True)
         quiet = await pipeline.submit_order(intent(), skip_risk_check=True, raise_on_governance_violation=False)
-        assert pipeline.positions() == {}
+        assert pipeline.open_orders() == []
     assert not isinstance(raised.value, LiveExecutionLockedError)
-    assert (quiet.status, quiet.violation) == (S.BLOCKED_BY_GOVERNANCE, "risk_check_override")
+    for result in (raised.value.result, quiet):
+        assert isinstance(result, ExecutionResult)
+        assert (result.status, result.violation) == (S.BLOCKED_BY_GOVERNANCE, "risk_check_override")
+        assert (result.executor_called, result.governance_status) == (False, ALL_KEYS)
+    assert "pending" not in kinds(stored(tmp_path))
 
 
-async def test_configuration_unlocks_skipping_for_paper_and_shadow_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("environment", ["paper", "shadow"])
+async def test_configuration_unlocks_skipping_for_paper_and_shadow(tmp_path: Path, environment: str) -> None:
     configured = settings(tmp_path, {"governance.risk_check_override": "approved"})
     too_large = {"quantity": 100}
-    async with ExecutionPipeline("paper", configured) as pipeline:
+    async with ExecutionPipeline(environment, configured) as pipeline:
         checked = await pipeline.submit_order(intent(**too_large))
-        paper = await pipeline.submit_order(intent(**too_large), skip_risk_check=True)
-        shadow = await pipeline.submit_order(intent(**too_large, environment="shadow"), skip_risk_check=True)
-        for environment, key in (("testnet", "risk_check_override"), ("live", "live_order_execution")):
-            with pytest.raises(GovernanceViolationError, match=key):
-                await pipeline.submit_order(intent(environment=environment), skip_risk_check=True)
-    assert (checked.status, paper.status, shadow.status) == (S.BLOCKED_BY_RISK, S.SUCCESS, S.SUCCESS)
-    assert paper.governance_status["risk_check_override"] == "approved"
+        skipped = await pipeline.submit_order(intent(**too_large), skip_risk_check=True)
+    assert (checked.status, checked.executor_called) == (S.BLOCKED_BY_RISK, False)
+    assert (skipped.status, skipped.executor_called) == (S.SUCCESS, True)
+    assert skipped.governance_status == ALL_KEYS | {"risk_check_override": "approved"}
+
+
+@pytest.mark.parametrize(("environment", "key"), [("testnet", "risk_check_override"), ("live", "live_order_execution")])
+async def test_nothing_unlocks_skipping_for_testnet_or_live(tmp_path: Path, environment: str, key: str) -> None:
+    configured = settings(
+        tmp_path,
+        {
+            "governance.risk_check_override": "approved",
+            "execution.environments": ["paper", "testnet"],
+            "testnet.venue": "kraken",
+        },
+    )
+    asked = intent(environment=environment)
+    async with ExecutionPipeline("paper", configured) as pipeline:
+        with pytest.raises(GovernanceViolationError, match=key):
+            await pipeline.submit_order(asked, skip_risk_check=True)
+        quiet = await pipeline.submit_order(asked, skip_risk_check=True, raise_on_governance_violation=False)
+    assert (quiet.status, quiet.violation, quiet.executor_called) == (S.BLOCKED_BY_GOVERNANCE, key, False)
+
+
+async def test_skipping_passes_over_risk_alone_and_later_orders_are_held_against_it(tmp_path: Path) -> None:
+    configured = settings(tmp_path, {"governance.risk_check_override": "approved"})
+    async with ExecutionPipeline("paper", configured) as pipeline:
+        invalid = await pipeline.submit_order(intent(quantity=-1), skip_risk_check=True)
+        assert (await pipeline.submit_order(intent(quantity=5), skip_risk_check=True)).is_success
+        later = await pipeline.submit_order(intent())
+    assert (invalid.status, later.status) == (S.INVALID, S.BLOCKED_BY_RISK)
+    assert later.violation == "Max position size exceeded"
+
+
+async def test_the_journal_says_of_which_orders_the_risk_check_was_skipped(tmp_path: Path) -> None:
+    configured = settings(tmp_path, {"governance.risk_check_override": "approved"})
+    async with ExecutionPipeline("paper", configured) as pipeline:
+        await pipeline.submit_order(intent(quantity=100), skip_risk_check=True)
+        await pipeline.submit_order(intent(side="sell", reduce_only=True))
+    pending = [event for event in stored(tmp_path) if isinstance(event, Pending)]
+    assert [event.risk_skipped for event in pending] == [True, False]
+
+
+@pytest.mark.parametrize("environment", ["paper", "shadow"])
+async def test_an_order_that_succeeds_carries_the_whole_register_as_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: str
+) -> None:
+    async with ExecutionPipeline(environment, settings(tmp_path)) as pipeline:
+        before = await pipeline.submit_order(intent())
+        monkeypatch.setitem(go_no_go._FEATURE_STATUS_MAP, "live_order_execution", "approved")
+        after = await pipeline.submit_order(intent())
+    assert (before.status, after.status) == (S.SUCCESS, S.SUCCESS)
+    assert before.governance_status == ALL_KEYS
+    assert after.governance_status == ALL_KEYS | {"live_order_execution": "approved"}
+    answers = [event.result.governance_status for event in stored(tmp_path) if isinstance(event, Answered)]
+    assert answers == [before.governance_status, after.governance_status]
 
 
 # -- runbook §9.5, §8.2: risk ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from router.domain.enums import ExecutionStatus
 from router.domain.result import ExecutionResult
 from router.middleware import Next, Submission, compose
-from tests.factories import NOW, Last, intent, submission
+from tests.factories import NOW, Last, intent, order, submission
 
 pytestmark = pytest.mark.asyncio
 
@@ -95,3 +95,16 @@ async def test_an_answer_carries_what_is_known_of_the_submission() -> None:
 async def test_a_new_submission_has_passed_nothing_yet() -> None:
     new = submission(reference=None)
     assert (new.order, new.reference, new.fault, new.governance, new.skip_risk_check) == (None, None, None, {}, False)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "less"),
+    [("1", "100", True), ("2", "100", True), ("3", "100", False), ("1", "99", False), ("1", "101", False)],
+)
+async def test_only_an_amendment_to_less_at_the_same_price_only_takes_away(
+    quantity: str, price: str, less: bool
+) -> None:
+    wanted = order(quantity=quantity, price=price)
+    assert submission(wanted, amends=order(quantity="2", price="100")).only_takes_away is less
+    assert submission(wanted).only_takes_away is False
+    assert submission(None, amends=order()).only_takes_away is False

@@ -23,11 +23,26 @@ _COMMANDS = {
     "order": ("orders:order", "Tell one order's story."),
     "amend": ("orders:amend", "Ask for another quantity or price of a working order."),
     "cancel": ("orders:cancel", "Cancel one order, or all that match."),
+    "halt": ("operate:halt", "Stop new orders: everywhere, or in one environment, strategy, symbol or venue."),
+    "resume": ("operate:resume", "End a halt."),
     "status": ("orders:status", "Tell how the running router is."),
-    "governance": ("look:governance", "Show which features are approved and which are locked."),
     "explain": ("look:explain", "Say what a status means, what to do and by when."),
 }
 _GROUPS = {
+    "governance": (
+        "Show what is approved and locked, and who signed it off; without a subcommand, that.",
+        {
+            "": ("governance:governance", "Show which features are approved and which are locked."),
+            "controls": ("governance:controls", "Report every control: its limit, its test, how often it acted."),
+        },
+    ),
+    "session": (
+        "Open or close an environment's session.",
+        {
+            "open": ("operate:session_open", "Open a closed session."),
+            "close": ("operate:session_close", "Let only reduce-only orders pass."),
+        },
+    ),
     "journal": (
         "Check or export the journal, beside a running router too.",
         {

@@ -94,6 +94,11 @@ def _overrides(home: str) -> dict[str, Any]:
         "market_data.source": "static",
         "market_data.static": {_SYMBOL: {"bid": "49999.5", "ask": "50000.5"}},
         "paper.fill_model": "instant",
+        "safety.window_notional": 10**12,
+        "safety.duplicate_window_s": "off",  # it sends the same order again and again
+        "safety.max_orders_per_second": 10**6,
+        "safety.max_orders_per_second_per_strategy": 10**6,
+        "safety.max_repeated_executions": 10**6,
     }
 
 

@@ -23,6 +23,7 @@ from router.errors import ConfigError, RouterError
 from router.gateway import RouterNotRunningError
 
 if TYPE_CHECKING:
+    from router.gateway.client import RouterClient
     from router.settings import Settings
 
 
@@ -84,6 +85,12 @@ class Common:
         settings = load_settings(self.config, overrides=overrides)
         _homes.append(settings.home_path)
         return settings
+
+    def client(self) -> RouterClient:
+        """Return a client of the running router; raises ConfigError like ``settings``."""
+        from router.gateway.client import RouterClient  # noqa: PLC0415 - 100 ms that only asking a router needs
+
+        return RouterClient(self.settings().home_path / "router.sock")
 
 
 DEFAULTS: Final = Common()

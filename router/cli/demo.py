@@ -67,13 +67,17 @@ def _fresh(parent: Path) -> Path:
 
 
 def _overrides(folder: Path, seed: int) -> dict[str, object]:
-    """Return what the demo fixes of the configuration; a replay outruns the rate limits of real time."""
+    """Return what the demo fixes of the configuration; a replay outruns the windows of real time."""
     return {
         "execution.home": str(folder),
         "execution.environment": "paper",
         "market_data.source": "synthetic",
         "market_data.seed": seed,
+        "safety.price_walk_pct": "off",
+        "safety.window_notional": "off",
         "safety.duplicate_window_s": "off",
         "safety.max_orders_per_second": "off",
         "safety.max_orders_per_second_per_strategy": "off",
+        "safety.max_repeated_executions": "off",
+        "safety.volatility_pct": "off",
     }

@@ -1,4 +1,4 @@
-"""Answers that need no running router: statuses, governance, configuration, the journal.
+"""Answers that need no running router: statuses, configuration, the journal.
 
 The journal is read as a file, beside a running router too. This module must not know the socket, nor how any
 of it is written.
@@ -15,7 +15,6 @@ from cyclopts import Parameter
 
 from router.cli.common import DEFAULTS, CommandError, Common, ExitCode, say, show_json, show_table
 from router.errors import RouterError
-from router.governance.go_no_go import governance_status
 from router.journal.audit import export, verify
 from router.operations.actions import StatusAction, status_table
 from router.operations.actions import explain as action_for
@@ -56,15 +55,6 @@ def _say_action(entry: StatusAction, lang: str) -> None:
     say(f"   {deadline}: {entry.deadline}")
     if entry.severity or entry.category:
         say(f"   {severity}: {entry.severity or '–'} · {category}: {entry.category or '–'}")
-
-
-def governance(*, common: Common = DEFAULTS) -> None:
-    """Show which features are approved and which are locked."""
-    statuses = governance_status(msgspec.structs.asdict(common.settings().governance))
-    if common.json:
-        return show_json(statuses)
-    rows = ((f"{'🔒' if status != 'approved' else '✅'} {key}", status) for key, status in statuses.items())
-    return show_table(("Key", "Status"), rows)
 
 
 def config_show(*, origin: bool = False, common: Common = DEFAULTS) -> None:

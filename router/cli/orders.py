@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
+import msgspec
 from cyclopts import Parameter
 
 from router.cli.common import (
@@ -21,20 +22,17 @@ from router.cli.common import (
     show_json,
     show_table,
 )
+from router.cli.operate import closure_text, halt_text
 from router.domain.enums import ExecutionStatus
 from router.domain.events import OrderEvent
 from router.domain.intent import OrderIntent
 from router.domain.order import Order, order_document
 from router.domain.result import ExecutionResult
-from router.gateway.client import OrderStory, RouterClient
+from router.gateway.client import OrderStory, Stopped
 from router.operations.actions import explain
 
 _LONGEST_WAIT_S: Final = 3600
 _ACCEPTED: Final = frozenset({ExecutionStatus.SUCCESS, ExecutionStatus.SUBMITTED})
-
-
-def _client(common: Common) -> RouterClient:
-    return RouterClient(common.settings().home_path / "router.sock")
 
 
 async def submit(
@@ -80,7 +78,7 @@ async def submit(
     )
     if not 0 <= timeout <= _LONGEST_WAIT_S:
         raise CommandError(f"--timeout must be from 0 to {_LONGEST_WAIT_S} seconds; nothing was sent", ExitCode.USAGE)
-    async with _client(common) as client:
+    async with common.client() as client:
         result = await client.submit_order(intent)
         if result.status not in _ACCEPTED or not wait or result.client_order_id is None:
             _show_result(result, common)
@@ -113,7 +111,7 @@ async def orders(
     Args:
         open_: Only those that can still trade.
     """
-    async with _client(common) as client:
+    async with common.client() as client:
         found = await client.orders(open_only=open_)
     if common.json:
         return show_json({"orders": [order_document(order) for order in found]})
@@ -159,7 +157,7 @@ async def order(client_order_id: str, *, common: Common = DEFAULTS) -> None:
     Args:
         client_order_id: As printed by submit and orders.
     """
-    async with _client(common) as client:
+    async with common.client() as client:
         _show_story(await client.order(client_order_id), common)
 
 
@@ -179,7 +177,7 @@ async def amend(
     """
     if quantity is None and price is None:
         raise CommandError("give --quantity, --price or both; nothing was sent", ExitCode.USAGE)
-    async with _client(common) as client:
+    async with common.client() as client:
         result = await client.amend_order(client_order_id, quantity=quantity, price=price)
     _show_result(result, common)
     return exit_code(result)
@@ -209,7 +207,7 @@ async def cancel(
         raise CommandError("name one order, or say --all", ExitCode.USAGE)
     if client_order_id is not None and (symbol or strategy or environment):
         raise CommandError("--symbol, --strategy and --environment go with --all", ExitCode.USAGE)
-    async with _client(common) as client:
+    async with common.client() as client:
         if client_order_id is None:
             ids = await client.cancel_all(symbol=symbol, strategy_key=strategy, environment=environment, reason=reason)
             if common.json:
@@ -225,7 +223,7 @@ async def cancel(
 
 async def status(*, common: Common = DEFAULTS) -> int:
     """Tell how the running router is; exit code 1 when a health check is red."""
-    async with _client(common) as client:
+    async with common.client() as client:
         document = await client.status()
     red = [name for name, check in document["health"].items() if not check["ok"]]
     if common.json:
@@ -238,6 +236,9 @@ async def status(*, common: Common = DEFAULTS) -> int:
 def _show_status(document: dict[str, Any], red: list[str]) -> None:
     risk = document["risk"]
     say(f"{'🚨 ' + ', '.join(red) if red else '✅ OK'} · {document['env']} · {document['session_id']}")
+    stopped = msgspec.convert(document, Stopped)
+    for text in (*map(halt_text, stopped.halts), *map(closure_text, stopped.closed_sessions)):
+        say(f"🚨 {text}")
     say(f"pid {document['pid']} · journal {document['journal']}")
     say(f"{document['open_orders']} open orders, {document['outcome_unknown']} with unknown outcome")
     if risk is not None:

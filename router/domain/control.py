@@ -22,6 +22,11 @@ class HaltScope(StrEnum):
     VENUE = "venue"
 
 
+def covers(scope: HaltScope, name: str) -> str:
+    """Return what a halt covers, for people: "everything", "strategy maker"."""
+    return f"{scope} {name}" if name else "everything"
+
+
 class Halt(msgspec.Struct, frozen=True, kw_only=True):
     """New orders and amendments inside the scope are refused until a named operator resumes it.
 
@@ -40,6 +45,11 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
     control: str | None = None
     alert_id: str | None = None
 
+    @property
+    def what(self) -> str:
+        """What it covers, for people."""
+        return covers(self.scope, self.name)
+
 
 class Closure(msgspec.Struct, frozen=True, kw_only=True):
     """An environment's session is closed: only orders flagged ``reduce_only`` that strictly reduce may leave.
@@ -55,6 +65,24 @@ class Closure(msgspec.Struct, frozen=True, kw_only=True):
     violation: str | None = None
     alert_id: str | None = None
     day: date | None = None
+
+
+class Ordered(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator's order has done.
+
+    Args:
+        halt: that is in force now, or that was ended.
+        closure: likewise.
+        cancelled: the client_order_ids of the orders that were asked to end.
+        still_halted: every halt in force now, the widest first.
+        note: what the operator should look at again.
+    """
+
+    halt: Halt | None = None
+    closure: Closure | None = None
+    cancelled: list[str] = []
+    still_halted: list[Halt] = []
+    note: str | None = None
 
 
 class Controls(msgspec.Struct, frozen=True, array_like=True):

@@ -14,6 +14,11 @@ class OrderSide(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
+    @property
+    def opposite(self) -> OrderSide:
+        """The other side."""
+        return OrderSide.SELL if self is OrderSide.BUY else OrderSide.BUY
+
 
 class OrderType(StrEnum):
     MARKET = "market"

@@ -144,13 +144,15 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
 class Pending(OrderEvent, frozen=True, kw_only=True, tag="pending"):
     """All gates passed; durable before any executor hears of it. ``reference`` is the quote the gates saw, ``account``
-    how the account stood then: what a peak without a fill is rebuilt from; ``ts_event`` is the market's time."""
+    how the account stood then: what a peak without a fill is rebuilt from; ``ts_event`` is the market's time.
+    ``risk_skipped``: the sender had the risk limits passed over (``risk_check_override``)."""
 
     intent: OrderIntent
     environment: str
     session_id: str
     reference: Quote | None = None
     account: AccountMark | None = None
+    risk_skipped: bool = False
 
 
 class Submitted(OrderEvent, frozen=True, kw_only=True, tag="submitted"):

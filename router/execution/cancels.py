@@ -38,6 +38,7 @@ class CancelLane:
     Args:
         waiter: makes a future for an answer that the pipeline's end resolves too.
         spawn: starts a coroutine function in the background.
+        leaving: told of every cancel that goes out.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class CancelLane:
         *,
         waiter: Callable[[], asyncio.Future[ExecutionResult]],
         spawn: Callable[..., None],
+        leaving: Callable[[Order], None],
     ) -> None:
         self._tracker = tracker
         self._executors = executors
@@ -58,6 +60,7 @@ class CancelLane:
         self._log = log
         self._waiter = waiter
         self._spawn = spawn
+        self._leaving = leaving
 
     async def cancel(self, client_order_ids: Sequence[str], reason: str) -> None:
         """Ask for the end of each order that is open, and wait for what the executors answered to be durable.
@@ -125,6 +128,7 @@ class CancelLane:
     async def _send(self, order: Order, reason: str) -> None:
         try:
             executor = self._executors[order.environment]
+            self._leaving(order)
             if executor.remote:
                 await within(self._journal.clock, ANSWER_S, lambda: executor.cancel(order, reason))
             else:

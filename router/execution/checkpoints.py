@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from router.domain.control import Controls
 from router.domain.events import AccountMark, Checkpoint
 from router.domain.executions import Executions
 from router.domain.order import Order
@@ -24,7 +25,7 @@ from router.errors import JournalCorruptError
 from router.journal.checkpoints import CheckpointError, state_digest
 from router.journal.seen import SIZE, Seen
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class AccountState(msgspec.Struct, frozen=True, array_like=True):
@@ -40,13 +41,14 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     """What a start needs besides the events that follow.
 
     ``orders`` are the open ones, in the order in which they became so: it is their place in a queue. ``unanswered``
-    are the client_order_ids of submissions without an answer, oldest first.
+    are the client_order_ids of submissions without an answer, oldest first. ``controls``: what was ordered to stop.
     """
 
     orders: list[Order]
     executions: dict[str, Executions]
     accounts: dict[str, AccountState]
     unanswered: list[str]
+    controls: Controls
 
 
 _encoder: Final = msgspec.msgpack.Encoder(decimal_format="string", order="deterministic")

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 from router.clock import within
+from router.domain.control import Halt
 from router.domain.enums import Environment, ExecutionStatus
 from router.domain.events import Replaced, ReplaceRejected
 from router.domain.order import Order, Replacement
@@ -22,6 +23,8 @@ from router.executors.base import OrderExecutor
 from router.journal.base import Journal
 from router.logs import RouterLogger
 from router.middleware import Submission
+from router.safety.kill_switch import KillSwitch, told
+from router.safety.out_versus_in import OutVersusIn
 
 ANSWER_S: Final = 30.0
 """How long a remote executor may take over one request; after that nothing is known of it."""
@@ -33,6 +36,8 @@ class Dispatch:
 
     Args:
         executors: by environment; never contains live.
+        halted: the last look: what must stop a submission that has passed every gate, or None.
+        leaving: counts what leaves; returns why it must not, when nobody has asked for it (``controls.md`` A12).
     """
 
     def __init__(
@@ -41,12 +46,17 @@ class Dispatch:
         tracker: Tracker,
         journal: Journal,
         log: RouterLogger,
+        *,
+        halted: Callable[[Submission], Halt | None],
+        leaving: Callable[[Submission], str | None],
     ) -> None:
         assert Environment.LIVE not in executors, "live has no executor"
         self._executors = executors
         self._tracker = tracker
         self._journal = journal
         self._log = log
+        self._halted = halted
+        self._leaving = leaving
 
     async def __call__(self, submission: Submission) -> ExecutionResult:
         executor = self._executors.get(submission.environment)
@@ -57,6 +67,9 @@ class Dispatch:
             )
         order = submission.order
         assert order is not None, "validation runs before dispatch"
+        excess = self._leaving(submission)
+        if excess is not None:  # what it may double is not touched
+            return submission.answer(ExecutionStatus.BLOCKED_BY_SAFETY, reason=excess, violation=OutVersusIn.id)
         if submission.amends is not None:
             return await self._amend(submission, executor, order)
         self._tracker.pending(submission)
@@ -65,6 +78,10 @@ class Dispatch:
         except JournalError as error:
             self._tracker.fail(order.client_order_id, f"not handed over: {error}")
             raise
+        halt = await self._last_look(submission, executor)
+        if halt is not None:
+            self._tracker.stopped(order.client_order_id, _stopped(halt))
+            return self._refused(submission, halt)
         silence = await self._hand_over(executor, order.client_order_id, lambda: executor.submit(order))
         self._tracker.unknown(order.client_order_id, silence or "the executor gave no answer")
         return accepted(submission, self._tracker)
@@ -78,16 +95,40 @@ class Dispatch:
         except JournalError as error:
             self._tracker.replace_failed(order.client_order_id, asked.request_id, f"not handed over: {error}")
             raise
+        halt = await self._last_look(submission, executor)
+        if halt is not None:
+            self._tracker.replace_failed(order.client_order_id, asked.request_id, _stopped(halt))
+            return self._refused(submission, halt)
         current = self._tracker.orders.current(order.client_order_id) or order
         if asked in current.pending_replaces:  # else the order has ended meanwhile
             await self._hand_over(executor, order.client_order_id, lambda: executor.amend(current, asked))
             self._tracker.sent(order.client_order_id)
         return amended(submission, self._tracker, asked)
 
-    async def _hand_over(self, executor: OrderExecutor, client_order_id: str, call: _Call) -> str | None:
-        """Await ``call``; returns what went wrong, which proves nothing about the outcome."""
+    async def _last_look(self, submission: Submission, executor: OrderExecutor) -> Halt | None:
+        """Return what came into force while the order waited, as late as it can be seen."""
         if executor.remote:
             await OWN_TASK
+        return self._halted(submission)
+
+    def _refused(self, submission: Submission, halt: Halt) -> ExecutionResult:
+        """Answer for what passed the gates and was stopped before the hand-over."""
+        order = self._tracker.orders.recall(submission.client_order_id or "")
+        assert order is not None, "what passed the gates is tracked"
+        return submission.answer(
+            ExecutionStatus.BLOCKED_BY_SAFETY,
+            venue_order_id=order.venue_order_id,
+            order_status=order.status,
+            filled_quantity=order.filled_quantity,
+            leaves_quantity=order.leaves_quantity,
+            average_price=order.average_price,
+            reason=_stopped(halt),
+            violation=KillSwitch.id,
+            alert_ids=[halt.alert_id] if halt.alert_id is not None else [],
+        )
+
+    async def _hand_over(self, executor: OrderExecutor, client_order_id: str, call: _Call) -> str | None:
+        """Await ``call``; returns what went wrong, which proves nothing about the outcome."""
         try:
             if executor.remote:
                 await within(self._journal.clock, ANSWER_S, call)
@@ -97,6 +138,10 @@ class Dispatch:
             self._log.error("executor_failed", client_order_id=client_order_id, exc_info=error)
             return f"{type(error).__name__} from the executor: {error}"
         return None
+
+
+def _stopped(halt: Halt) -> str:
+    return f"Stopped before the hand-over. {told(halt)}"
 
 
 def accepted(submission: Submission, tracker: Tracker) -> ExecutionResult:

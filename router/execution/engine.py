@@ -8,7 +8,7 @@ gates or the public API.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import anyio
@@ -89,12 +89,20 @@ class Engine:
         self._runner: asyncio.Task[None] | None = None
         self._arrivals: MemoryObjectReceiveStream[Any]
         self._intake: Intake
+        self._enforce: Callable[[], Coroutine[Any, Any, None]]
         self.conductor: Conductor[ExecutionResult] = Conductor(journal, self.spawn)
         journal.on_durable = self._durable
         journal.on_failure = self._failed
 
-    async def start(self, intake: Intake, arrivals: MemoryObjectReceiveStream[Any]) -> None:
+    async def start(
+        self,
+        intake: Intake,
+        arrivals: MemoryObjectReceiveStream[Any],
+        enforce: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
         """Take the lock, replay, recover, start the background; on failure everything is released again.
+
+        ``enforce`` ends in the background what works in spite of an earlier run's halts.
 
         Raises:
             JournalError: the journal is locked, unreadable or not trustworthy.
@@ -102,7 +110,7 @@ class Engine:
         """
         if self._stop.is_set():
             raise ExecutionPipelineError("A pipeline runs once: create a new one on the same journal.")
-        self._intake, self._arrivals = intake, arrivals
+        self._intake, self._arrivals, self._enforce = intake, arrivals, enforce
         try:
             self.lock.acquire()
             await self._recover()
@@ -209,6 +217,7 @@ class Engine:
                 await ready.wait()
                 if self.feed_error is None:
                     await self._venues.compared()
+                    background.start_soon(self._enforce)
                     background.start_soon(self._intake.run, self._arrivals)
                     started.set_result(None)
                     await self._stop.wait()

@@ -122,6 +122,12 @@ def refusals(settings: Settings) -> dict[str, str]:
     return {} if why is None else {Environment.TESTNET.value: why}
 
 
+def venue_names(settings: Settings) -> dict[str, str]:
+    """Return the name of each enabled environment's venue; a simulated one is called like its environment."""
+    real = {Environment.TESTNET.value: settings.testnet.venue}
+    return {name: real.get(name, name) for name in settings.execution.environments}
+
+
 def accounts_for(
     settings: Settings, limits: LiveRiskLimits, market: MarketData, refused: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Account]:

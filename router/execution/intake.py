@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -50,6 +50,14 @@ class Request:
         self.skip_risk_check = skip_risk_check
 
 
+class Count(Protocol):
+    """Who compares what enters with what leaves."""
+
+    def entered(self, submission: Submission) -> None: ...
+
+    def landed(self, submission: Submission) -> None: ...
+
+
 class _Flight:
     """A submission on its way, and everybody who waits for its answer."""
 
@@ -68,6 +76,7 @@ class Intake:
         environment: for intents that name none.
         session_id: of this run.
         seen: which client_order_ids were ever used.
+        count: told of every submission that enters, and of its end.
     """
 
     def __init__(
@@ -79,6 +88,7 @@ class Intake:
         clock: Clock,
         log: RouterLogger,
         *,
+        count: Count,
         environment: str,
         session_id: str,
     ) -> None:
@@ -88,6 +98,7 @@ class Intake:
         self._seen = seen
         self._clock = clock
         self._log = log
+        self._count = count
         self._environment = environment
         self._session_id = session_id
         self._ids = IdFactory()
@@ -128,6 +139,7 @@ class Intake:
         )
         flight = _Flight(submission, answer)
         self.in_flight += 1
+        self._count.entered(submission)
         if self._journal.error is not None:
             self._land(None, flight, self._stopped(submission))
         else:
@@ -163,6 +175,7 @@ class Intake:
             return
         flight = _Flight(submission, request.answer)
         self.in_flight += 1
+        self._count.entered(submission)
         if key is not None:
             self._flights[key] = flight
         if key is not None and intent.intent_id is not None and self._seen.maybe(key):
@@ -229,6 +242,7 @@ class Intake:
 
     def _land(self, key: str | None, flight: _Flight, result: ExecutionResult) -> None:
         self.in_flight -= 1
+        self._count.landed(flight.submission)
         if key is not None:
             self._flights.pop(key, None)
         self._changed.set()

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
+import msgspec
+
 from router.domain.events import TRADES, AccountMark, OrderEvent, TradeBusted, TradeCorrected
-from router.domain.order import Order
+from router.domain.order import ZERO, Order
 from router.domain.portfolio import Portfolio
 from router.execution.checkpoints import AccountState
 from router.risk.account import Account, quote_of
@@ -55,6 +57,15 @@ class Ledger:
         """Take over a journaled mark."""
         self._portfolio(environment).restore(day, mark)
         self._marks[environment] = day, mark
+
+    def recount(self, environment: str, day: date, equity: Decimal) -> None:
+        """Count an account's drawdown from ``equity`` on, whatever its peak was."""
+        portfolio = self._portfolio(environment)
+        if portfolio.day is None:
+            portfolio.day, portfolio.day_start_equity = day, equity
+        portfolio.peak_equity = equity
+        at, mark = self._marks.get(environment, (day, AccountMark(equity, equity, equity, ZERO)))
+        self._marks[environment] = at, msgspec.structs.replace(mark, peak_equity=equity)
 
     def state(self) -> dict[str, AccountState]:
         """Return what the journal knows of every account."""

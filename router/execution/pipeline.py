@@ -7,13 +7,12 @@ This module must not know HTTP, signals, the command line, or how logs are writt
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -22,7 +21,6 @@ from router.clock import Clock, SystemClock
 from router.domain.events import OrderEvent
 from router.domain.intent import OrderIntent
 from router.domain.order import Order
-from router.domain.portfolio import Position
 from router.domain.result import ExecutionResult
 from router.errors import (
     ExecutionPipelineError,
@@ -30,14 +28,17 @@ from router.errors import (
     LiveExecutionLockedError,
     RouterError,
 )
+from router.execution.alarm import Alarm
 from router.execution.cancels import CancelLane
-from router.execution.chain import chain
+from router.execution.chain import dispatcher, stages
+from router.execution.console import NOT_RUNNING, Console
 from router.execution.desk import BooksDesk
 from router.execution.engine import Engine
-from router.execution.environments import Parts, accounts_for, executor_for, feed_for, refusals
+from router.execution.environments import Parts, accounts_for, executor_for, feed_for, refusals, venue_names
 from router.execution.event_log import EventLog
-from router.execution.health import health
 from router.execution.intake import Intake, Request
+from router.execution.operate import AccountView, Operations
+from router.execution.safeguards import Safeguards, sanity_of
 from router.execution.tracker import Tracker
 from router.execution.upkeep import Upkeep
 from router.execution.validation import intent_for
@@ -48,21 +49,20 @@ from router.ids import session_id
 from router.journal.base import Journal
 from router.journal.lock import HomeLock
 from router.journal.sqlite import SqliteJournal
+from router.journal.statistics import orders_of_day
 from router.logs import get_logger
 from router.market.feeds import Feed
 from router.market.instruments import load_instruments
 from router.market.quotes import MarketData
-from router.risk.account import Account
-from router.risk.gate import RiskGate, RiskSnapshot
+from router.middleware import compose
+from router.risk.gate import RiskGate
 from router.risk.limits import limit_files, read_limits
 from router.settings import Settings, load_settings
 from router.watchers.watchdog import Watchdog
 from router.watchers.windows import Windows
 
-_NOT_RUNNING: Final = "The pipeline is not running: use it inside `async with ExecutionPipeline(…)`."
 
-
-class ExecutionPipeline:
+class ExecutionPipeline(Console):
     """The router in one process; ``async with`` starts it, recovers what the journal holds, and stops it cleanly.
 
     Args:
@@ -92,7 +92,7 @@ class ExecutionPipeline:
         self.session_id = session_id(self.env, self.clock.now())
         self.home = self.settings.home_path
         self.journal_path = self.home / "journal.db"
-        self.market = MarketData(self.clock)
+        self.market = MarketData(self.clock, sanity_of(self.settings.safety))
         self.limits = read_limits(limit_files(self.settings))
         self.instruments = load_instruments(self.settings.instruments_path)
         self._intents: MemoryObjectSendStream[Any] | None = None
@@ -131,6 +131,12 @@ class ExecutionPipeline:
     def _wire(self, parts: Parts) -> None:
         """Make the engine and the ways in: the intake with the chain behind it, and the lane for cancels beside it."""
         self._risk = RiskGate(self.limits, self._accounts, lambda: self.clock.now().date())
+        alarm = Alarm(self._tracker.alert, self.clock)
+        self._safeguards = Safeguards(parts, self._accounts, self._venues, self._tracker, alarm, self._counted())
+        self.stages = stages(
+            parts, self._executors, self._venues, self._safeguards, self._risk, self._tracker, self._journal
+        )
+        last = dispatcher(self._executors, self._safeguards, self._tracker, self._journal, parts)
         self._engine = Engine(
             lock=HomeLock(self.home),
             journal=self._journal,
@@ -146,12 +152,13 @@ class ExecutionPipeline:
             on_end=self._ended,
         )
         self._intake = Intake(
-            chain(parts, self._executors, self._venues, self._risk, self._tracker, self._journal),
+            compose(list(self.stages.values()), last),
             self._engine.conductor,
             self._journal,
             self._orders.seen,
             self.clock,
             self._log,
+            count=self._safeguards.out_versus_in,
             environment=self.env,
             session_id=self.session_id,
         )
@@ -163,14 +170,34 @@ class ExecutionPipeline:
             self._log,
             waiter=self._answers.new,
             spawn=self._engine.spawn,
+            leaving=self._safeguards.cancelled,
+        )
+        self._tracker.standing.operators = self.settings.governance.operators
+        self._operations = Operations(
+            self._tracker.standing,
+            self._orders,
+            self._cancels,
+            self._journal,
+            self.clock,
+            self._log,
+            venues=venue_names(self.settings),
+            symbols=self.instruments.keys(),
+            strategies=self.settings.strategies,
+            account=AccountView(lambda _: None, lambda environment: self._account_of(environment).equity()),
+            resumed=self._safeguards.resumed,
         )
         self._watchdog.attach(self._executors, Upkeep(self._tracker, self._cancels, self.clock))
+
+    def _counted(self) -> Mapping[str, int]:
+        """Return what strategies whose orders a day are limited have sent today already."""
+        limited = any(each.max_orders_per_day is not None for each in self.settings.strategies.values())
+        return orders_of_day(self.journal_path, self.clock.now().date()) if limited else {}
 
     async def __aenter__(self) -> Self:
         capacity = self.settings.execution.intake_capacity
         self._intents, arrivals = anyio.create_memory_object_stream[Any](capacity)
         try:
-            await self._engine.start(self._intake, arrivals)
+            await self._engine.start(self._intake, arrivals, self._operations.enforce)
         except BaseException:
             self._intents.close()
             arrivals.close()
@@ -194,11 +221,12 @@ class ExecutionPipeline:
             ExecutionPipelineError: the pipeline was not started.
         """
         if self._intents is None:
-            raise ExecutionPipelineError(_NOT_RUNNING)
+            raise ExecutionPipelineError(NOT_RUNNING)
         return self._intents
 
     def _published(self, event: OrderEvent, order: Order | None) -> None:
         self._event_log.write(event, order)
+        self._safeguards.published(event, order)
         if order is not None:
             self._endings.tell(order)
 
@@ -340,55 +368,3 @@ class ExecutionPipeline:
         if order is not None and not order.is_open:
             return order
         return await self._endings.of(client_order_id, timeout)
-
-    def order(self, client_order_id: str) -> Order | None:
-        """Return the order, or None when no intent with this id passed the gates."""
-        return self._orders.order(client_order_id)
-
-    def open_orders(self) -> list[Order]:
-        """Return every order that can still trade, oldest first."""
-        return self._orders.open_orders()
-
-    def recent_orders(self) -> list[Order]:
-        """Return the open orders and those that ended lately, newest first."""
-        return self._orders.open_orders()[::-1] + self._orders.ended_orders()
-
-    async def story(self, client_order_id: str) -> list[OrderEvent]:
-        """Return all that the journal holds about one submission, oldest first."""
-        return [event for event in await self._journal.events_of(client_order_id) if isinstance(event, OrderEvent)]
-
-    def positions(self) -> dict[str, Position]:
-        """Return the default environment's positions by symbol."""
-        return dict(self._account_of(self.env).portfolio.positions)
-
-    def fees(self) -> dict[str, Decimal]:
-        """Return what was paid in fees, by currency."""
-        return dict(self._account_of(self.env).portfolio.fees)
-
-    def risk_snapshot(self) -> RiskSnapshot:
-        """Measure the default environment's account at current marks."""
-        self._account_of(self.env)
-        return self._risk.snapshot(self.env)
-
-    def health(self) -> dict[str, dict[str, object]]:
-        """Return each check as ``{"ok": …, "detail": …}``."""
-        capacity, max_age_s = self.settings.execution.intake_capacity, self.settings.market_data.max_age_s
-        return health(
-            self._engine,
-            self._journal,
-            self.market,
-            self.instruments,
-            self._venues,
-            capacity=capacity,
-            max_age_s=max_age_s,
-        )
-
-    def _account_of(self, environment: str) -> Account:
-        account = self._accounts.get(environment)
-        if account is None:
-            raise ExecutionPipelineError(f"Environment {environment} has no account: it has no executor here.")
-        return account
-
-    def _require_running(self) -> None:
-        if not self._engine.running:
-            raise ExecutionPipelineError(_NOT_RUNNING)

@@ -24,6 +24,7 @@ from router.domain.events import (
     AmendmentAnswered,
     Answered,
     AnyEvent,
+    Cancelled,
     Checkpoint,
     Errored,
     OrderEvent,
@@ -43,6 +44,7 @@ from router.domain.result import ExecutionResult
 from router.execution import checkpoints
 from router.execution.ledger import Ledger
 from router.execution.orders import Orders, order_of
+from router.execution.standing import Standing
 from router.ids import alert_id
 from router.journal.base import Journal
 from router.journal.checkpoints import CheckpointError
@@ -89,6 +91,7 @@ class Tracker:
         self._deciding = 0
         self.ledger = Ledger(accounts)
         self.orders = Orders(journal)
+        self.standing = Standing(journal, clock, log, self.alert, recount=self.ledger.recount)
         self.unanswered: dict[str, Pending] = {}
         """Submissions that have no answer yet, by client_order_id, oldest first."""
 
@@ -128,6 +131,10 @@ class Tracker:
     def fail(self, client_order_id: str, reason: str) -> None:
         """End an order that never reached an executor because of our own failure."""
         self._own(client_order_id, Errored, reason)
+
+    def stopped(self, client_order_id: str, reason: str) -> None:
+        """End an order that passed the gates and was stopped on its way to the executor."""
+        self._own(client_order_id, Cancelled, reason)
 
     def unknown(self, client_order_id: str, reason: str) -> None:
         """Note that an order was handed over and nothing proves what became of it; evidence already given stays."""
@@ -202,14 +209,9 @@ class Tracker:
     def open_account(self, environment: str, portfolio: Portfolio) -> None:
         """Record the balances an environment's account begins with."""
         self.ledger.open(environment, portfolio.cash)
-        self._journal.append(
-            AccountOpened(
-                seq=self._journal.next_seq,
-                ts_recorded=self._clock.now(),
-                environment=environment,
-                balances=dict(portfolio.cash),
-            )
-        )
+        seq, now = self._journal.next_seq, self._clock.now()
+        balances = dict(portfolio.cash)
+        self._journal.append(AccountOpened(seq=seq, ts_recorded=now, environment=environment, balances=balances))
 
     # -- what an executor says -----------------------------------------------------------------------------
 
@@ -277,6 +279,7 @@ class Tracker:
         elif isinstance(event, Checkpoint):
             checkpoints.compare(self._journal.path, event, self.state)
         if not isinstance(event, OrderEvent) or event.client_order_id is None:
+            self.standing.replay(event)
             return
         client_order_id = event.client_order_id
         if isinstance(event, Answered | AmendmentAnswered):
@@ -300,10 +303,9 @@ class Tracker:
 
     def state(self) -> bytes:
         """Return all that the events so far have led to, encoded; the same for the same journal."""
-        orders = self.orders
-        state = checkpoints.State(
-            orders.working_orders(), orders.open_executions(), self.ledger.state(), list(self.unanswered)
-        )
+        orders, accounts = self.orders, self.ledger.state()
+        unanswered, controls = list(self.unanswered), self.standing.state()
+        state = checkpoints.State(orders.working_orders(), orders.open_executions(), accounts, unanswered, controls)
         return checkpoints.encode_state(state, orders.seen)
 
     def checkpoint(self) -> tuple[int, bytes] | None:
@@ -331,6 +333,7 @@ class Tracker:
             self.unanswered[client_order_id] = pending
         self.orders.restore(state.orders, state.executions, seen)
         self.ledger.restore(state.accounts, state.orders)
+        self.standing.restore(state.controls)
         for client_order_id in state.unanswered:
             self.orders.recall(client_order_id, before=event.seq)  # it may have ended, and its answer tells of it
 

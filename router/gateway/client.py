@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, UnixConnector
 from yarl import URL
 
+from router.domain.control import Closure, Halt, HaltScope, Ordered
 from router.domain.events import AnyEvent
 from router.domain.intent import OrderIntent, encode_intent
 from router.domain.order import Order
@@ -36,6 +37,13 @@ class OrderStory(msgspec.Struct, frozen=True):
     order: Order | None
     result: ExecutionResult | None
     events: list[AnyEvent]
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """All that is halted, the widest first, and the environments whose session is closed."""
+
+    halts: list[Halt]
+    closed_sessions: list[Closure]
 
 
 class _Orders(msgspec.Struct):
@@ -130,6 +138,46 @@ class RouterClient:
         answer = await self._ask("POST", "/v1/cancel_all", _Cancelled, body=body)
         return answer.client_order_ids
 
+    async def halt(
+        self,
+        scope: HaltScope = HaltScope.ALL,
+        name: str = "",
+        *,
+        operator: str,
+        reason: str,
+        allow_reducing: bool = False,
+        cancel: bool = False,
+    ) -> Ordered:
+        """Halt ``scope``; returns once that is durable. Working orders stay unless ``cancel``."""
+        how = {"allow_reducing": allow_reducing, "cancel": cancel}
+        return await self._operate("halt", {**_scoped(scope, name), **how}, operator, reason)
+
+    async def resume(self, scope: HaltScope = HaltScope.ALL, name: str = "", *, operator: str, reason: str) -> Ordered:
+        """End the halt of exactly this scope; the answer says which others stay."""
+        return await self._operate("resume", _scoped(scope, name), operator, reason)
+
+    async def session_close(
+        self, environment: str | None = None, *, operator: str, reason: str, cancel: bool = False
+    ) -> Ordered:
+        """Take only what reduces in an environment, the router's own unless one is named."""
+        fields = {"action": "close", "environment": environment, "cancel": cancel}
+        return await self._operate("session", fields, operator, reason)
+
+    async def session_open(
+        self, environment: str | None = None, *, operator: str, reason: str, reset_peak: bool = False
+    ) -> Ordered:
+        """Open a closed session; ``reset_peak`` counts the drawdown from the present equity on."""
+        fields = {"action": "open", "environment": environment, "reset_peak": reset_peak}
+        return await self._operate("session", fields, operator, reason)
+
+    async def halts(self) -> Stopped:
+        """Return all that is halted or closed now."""
+        return await self._ask("GET", "/v1/halts", Stopped)
+
+    async def _operate(self, path: str, fields: dict[str, Any], operator: str, reason: str) -> Ordered:
+        body = msgspec.json.encode({**fields, "operator": operator, "reason": reason})
+        return await self._ask("POST", f"/v1/{path}", Ordered, body=body)
+
     async def status(self) -> dict[str, Any]:
         """Return how the router is: environment, health, open orders, positions, fees, risk."""
         return await self._ask("GET", "/v1/status", dict[str, Any])
@@ -191,6 +239,10 @@ class RouterClient:
         if response.status == 504:
             raise TimeoutError(detail)
         raise ExecutionPipelineError(detail)
+
+
+def _scoped(scope: HaltScope, name: str) -> dict[str, Any]:
+    return {} if scope is HaltScope.ALL else {scope.value: name}
 
 
 def _order_path(client_order_id: str) -> str:

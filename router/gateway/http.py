@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -17,36 +16,28 @@ from aiohttp import web
 
 from router.domain.enums import ExecutionStatus
 from router.domain.events import Answered, OrderEvent, encode_event
-from router.domain.intent import intent_from, json_form
+from router.domain.intent import intent_from
 from router.domain.order import order_document
 from router.errors import ExecutionPipelineError, JournalError, RouterError
 from router.execution.pipeline import ExecutionPipeline
-from router.governance.go_no_go import governance_status
+from router.gateway.messages import PIPELINE, ProblemError, answer, body_of, fields_of, problem
+from router.gateway.operate import routes, stopped
+from router.governance.go_no_go import RISK_OVERRIDE, governance_status
+from router.governance.register import register
 from router.logs import get_logger, log_health
 from router.operations.actions import status_table
 
 _MAX_BODY: Final = 256 * 1024
 _MAX_WAIT_S: Final = 3600.0
-_PIPELINE: Final = web.AppKey("pipeline", ExecutionPipeline)
-_encoder: Final = msgspec.json.Encoder(enc_hook=json_form, decimal_format="string")
-_decoder: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(float_hook=Decimal)
 _log: Final = get_logger(stage="gateway")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class ProblemError(RouterError):
-    """A request that cannot be answered: HTTP status and text."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-
-
 def make_app(pipeline: ExecutionPipeline) -> web.Application:
     """Return the application that serves ``pipeline``."""
     app = web.Application(middlewares=[_problems], client_max_size=_MAX_BODY)
-    app[_PIPELINE] = pipeline
+    app[PIPELINE] = pipeline
     app.add_routes(
         [
             web.post("/v1/orders", _submit),
@@ -56,10 +47,12 @@ def make_app(pipeline: ExecutionPipeline) -> web.Application:
             web.delete("/v1/orders/{client_order_id}", _cancel),
             web.post("/v1/cancel_all", _cancel_all),
             web.get("/v1/governance", _governance),
+            web.get("/v1/governance/register", _register),
             web.get("/v1/risk", _risk),
             web.get("/v1/statuses", _statuses),
             web.get("/v1/status", _status),
             web.get("/health", _health),
+            *routes(),
         ]
     )
     return app
@@ -78,37 +71,28 @@ _STATUS_OF: Final = (
 async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except ProblemError as problem:
-        return _problem(problem.status, str(problem))
+    except ProblemError as error:
+        return problem(error.status, str(error))
     except web.HTTPException as error:
-        return _problem(error.status, f"{request.method} {request.path}: {error.reason}.")
+        return problem(error.status, f"{request.method} {request.path}: {error.reason}.")
     except Exception as error:  # noqa: BLE001 - no trace reaches a client
         for kind, status in _STATUS_OF:
             if isinstance(error, kind):
-                return _problem(status, str(error) or "No answer in time.")
+                return problem(status, str(error) or "No answer in time.")
         _log.error("request failed", method=request.method, path=request.path, exc_info=error)
-        return _problem(500, "The router failed to answer; the trace is in its log.")
-
-
-def _problem(status: int, detail: str) -> web.Response:
-    title = web.Response(status=status).reason
-    return _json({"title": title, "status": status, "detail": detail}, status, "application/problem+json")
-
-
-def _json(value: Any, status: int = 200, content_type: str = "application/json") -> web.Response:
-    return web.Response(body=_encoder.encode(value), status=status, content_type=content_type)
+        return problem(500, "The router failed to answer; the trace is in its log.")
 
 
 async def _submit(request: web.Request) -> web.Response:
-    intent = intent_from(await _body(request))
-    return _json(await request.app[_PIPELINE].submit_order(intent, raise_on_governance_violation=False))
+    intent = intent_from(await body_of(request))
+    return answer(await request.app[PIPELINE].submit_order(intent, raise_on_governance_violation=False))
 
 
 async def _orders(request: web.Request) -> web.Response:
-    pipeline = request.app[_PIPELINE]
+    pipeline = request.app[PIPELINE]
     wanted = {key: value for key, value in request.query.items() if key in {"symbol", "strategy_key", "environment"}}
     orders = pipeline.open_orders() if "open" in request.query else pipeline.recent_orders()
-    return _json(
+    return answer(
         {
             "orders": [
                 order_document(order)
@@ -122,13 +106,13 @@ async def _orders(request: web.Request) -> web.Response:
 async def _order(request: web.Request) -> web.Response:
     """Tell the order's story; with ``?wait=SECONDS`` once it has ended, or 504 if it has not by then."""
     client_order_id = request.match_info["client_order_id"]
-    pipeline = request.app[_PIPELINE]
+    pipeline = request.app[PIPELINE]
     if "wait" in request.query and pipeline.order(client_order_id) is not None:
         try:
             await pipeline.wait_for(client_order_id, timeout=_seconds(request.query["wait"]))
         except TimeoutError:
             raise ProblemError(504, f"Order {client_order_id} has not ended yet.") from None
-    return _json(await _story(pipeline, client_order_id))
+    return answer(await _story(pipeline, client_order_id))
 
 
 async def _story(pipeline: ExecutionPipeline, client_order_id: str) -> dict[str, Any]:
@@ -146,44 +130,32 @@ async def _story(pipeline: ExecutionPipeline, client_order_id: str) -> dict[str,
 
 async def _amend(request: web.Request) -> web.Response:
     client_order_id = _known_order(request)
-    terms = await _body(request)
+    terms = await body_of(request)
     if not isinstance(terms, dict) or not terms or not terms.keys() <= {"quantity", "price"}:
         raise ProblemError(400, "The body must be a JSON object with quantity, price or both.")
-    return _json(await request.app[_PIPELINE].amend_order(client_order_id, **terms))
+    return answer(await request.app[PIPELINE].amend_order(client_order_id, **terms))
 
 
 def _known_order(request: web.Request) -> str:
     client_order_id = request.match_info["client_order_id"]
-    if request.app[_PIPELINE].order(client_order_id) is None:
+    if request.app[PIPELINE].order(client_order_id) is None:
         raise ProblemError(404, f"No order has the client_order_id {client_order_id}.")
     return client_order_id
 
 
 async def _cancel(request: web.Request) -> web.Response:
     client_order_id = _known_order(request)
-    pipeline = request.app[_PIPELINE]
+    pipeline = request.app[PIPELINE]
     order = await pipeline.cancel_order(client_order_id, reason=request.query.get("reason") or "operator")
-    return _json({"order": order_document(order)})
+    return answer({"order": order_document(order)})
 
 
 async def _cancel_all(request: web.Request) -> web.Response:
-    body = await _body(request) if request.can_read_body else {}
-    allowed = {"symbol", "strategy_key", "environment", "reason"}
-    if not isinstance(body, dict) or not all(isinstance(value, str | None) for value in body.values()):
-        raise ProblemError(400, "The body must be a JSON object of texts.")
-    if unknown := sorted(body.keys() - allowed):
-        raise ProblemError(400, f"Unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}.")
+    filters = dict.fromkeys(("symbol", "strategy_key", "environment", "reason"), str)
+    body = fields_of(await body_of(request) if request.can_read_body else {}, filters)
     reason = body.pop("reason", None) or "operator"
-    cancelled = await request.app[_PIPELINE].cancel_all(**body, reason=reason)
-    return _json({"client_order_ids": cancelled})
-
-
-async def _body(request: web.Request) -> Any:
-    """Decode the body; numbers keep every digit."""
-    try:
-        return _decoder.decode(await request.read())
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProblemError(400, f"The body is not JSON: {error}") from None
+    cancelled = await request.app[PIPELINE].cancel_all(**body, reason=reason)
+    return answer({"client_order_ids": cancelled})
 
 
 def _seconds(text: str) -> float:
@@ -197,29 +169,35 @@ def _seconds(text: str) -> float:
 
 
 async def _governance(request: web.Request) -> web.Response:
-    settings = request.app[_PIPELINE].settings
-    return _json(governance_status(msgspec.structs.asdict(settings.governance)))
+    override = request.app[PIPELINE].settings.governance.risk_check_override
+    return answer(governance_status({RISK_OVERRIDE: override}))
+
+
+async def _register(request: web.Request) -> web.Response:
+    settings = request.app[PIPELINE].settings
+    origin = settings.origins.get(f"governance.{RISK_OVERRIDE}", "default")
+    return answer(register(settings.governance.risk_check_override, origin))
 
 
 async def _risk(request: web.Request) -> web.Response:
-    return _json(request.app[_PIPELINE].risk_snapshot())
+    return answer(request.app[PIPELINE].risk_snapshot())
 
 
 async def _statuses(request: web.Request) -> web.Response:
-    return _json(list(status_table(request.query.get("lang", "en")).values()))
+    return answer(list(status_table(request.query.get("lang", "en")).values()))
 
 
 async def _health(request: web.Request) -> web.Response:
-    checks = _checks(request.app[_PIPELINE])
+    checks = _checks(request.app[PIPELINE])
     red = [name for name, check in checks.items() if not check["ok"]]
     document = {"status": "DEGRADED" if red else "OK", "red": red, "checks": checks}
-    return _json(document, 503 if red else 200)
+    return answer(document, 503 if red else 200)
 
 
 async def _status(request: web.Request) -> web.Response:
-    pipeline = request.app[_PIPELINE]
+    pipeline = request.app[PIPELINE]
     open_orders = pipeline.open_orders()
-    return _json(
+    return answer(
         {
             "pid": os.getpid(),
             "env": pipeline.env,
@@ -229,6 +207,7 @@ async def _status(request: web.Request) -> web.Response:
             "open_orders": len(open_orders),
             "outcome_unknown": sum(order.outcome_unknown for order in open_orders),
             "partially_filled": sum(order.status is ExecutionStatus.PARTIALLY_FILLED for order in open_orders),
+            **stopped(pipeline),
             **_account(pipeline),
         }
     )

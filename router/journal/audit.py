@@ -34,7 +34,7 @@ def verify(path: Path) -> VerifyReport:
         JournalError: the file cannot be read.
     """
     chain, named = ChainReader(path), dict[int, Checkpoint]()
-    with _reading(path) as db:
+    with reading(path) as db:
         for row in db.execute(_EVENTS):
             event = chain.event(*row)
             if isinstance(event, Checkpoint):
@@ -59,7 +59,7 @@ def _has_checkpoints(db: sqlite3.Connection) -> bool:
 
 def export(path: Path) -> Iterator[bytes]:
     """Yield every event as one JSON object, oldest first; raises JournalError when the file cannot be read."""
-    with _reading(path) as db:
+    with reading(path) as db:
         for _, _, payload, _ in db.execute(_EVENTS):
             yield str(payload).encode()  # not text: it was changed, and cannot be read
 
@@ -72,7 +72,7 @@ def last_account(path: Path) -> AccountMark | None:
         "SELECT payload FROM events WHERE json_extract(payload, '$.event') IN ('filled', 'partially_filled') "
         "ORDER BY seq DESC LIMIT 1"
     )
-    with _reading(path) as db:
+    with reading(path) as db:
         row = db.execute(query).fetchone()
     if row is None:
         return None
@@ -82,7 +82,7 @@ def last_account(path: Path) -> AccountMark | None:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the file read-only, as it is at this moment; what cannot be read raises JournalError."""
     if not path.is_file():
         raise JournalError(f"{path}: there is no journal. Check execution.home, or start the router once.")

@@ -2,7 +2,8 @@
 
 Age is counted on our own monotonic clock from the moment of receipt; a venue's time is never subtracted from
 ours, because recorders' and venues' clocks run apart by seconds. A quote that cannot be (crossed, zero) is
-refused and counted: the symbol grows stale rather than wrong.
+refused and counted: the symbol grows stale rather than wrong. One that can be but is not believed (``sanity``) is
+the last quote all the same, only not the trusted one, from which marks and rates are made.
 This module must not know which feed writes, nor who listens.
 """
 
@@ -19,6 +20,7 @@ import msgspec
 from router.clock import Clock
 from router.domain.market import Quote, Trade
 from router.market.book import UNLIMITED, ZERO, DepthBook, DepthUpdate, Level
+from router.market.sanity import OnSuspicion, Sanity, Trust
 
 
 class QuoteUpdate(msgspec.Struct, frozen=True, gc=False):
@@ -46,15 +48,22 @@ class MarketData:
 
     Args:
         clock: our time, for ages and, outside a replay, for market time.
+        sanity: which quotes to believe; all that can be when it is not given.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, sanity: Sanity | None = None) -> None:
         self.refused: Counter[str] = Counter()
         """Updates by symbol that could not be true and were not applied."""
+        self.suspected: Counter[str] = Counter()
+        """Quotes by symbol that were applied and not trusted."""
+        self.on_suspicion: OnSuspicion | None = None
+        """Told when the quotes of a symbol begin and cease to be suspect; what it raises reaches the feed."""
         self.version = 0
         """Counts the changes of quotes: what was computed from quotes holds while it stands still."""
         self._clock = clock
         self._quotes: dict[str, Quote] = {}
+        self._sanity = sanity or Sanity()
+        self._trusts: dict[str, Trust] = {}
         self._books: dict[str, DepthBook] = {}
         self._ageless: set[str] = set()
         self._listeners: list[Listener] = []
@@ -64,6 +73,21 @@ class MarketData:
     def quote(self, symbol: str) -> Quote | None:
         """Return the best bid and ask that were seen last, or None."""
         return self._quotes.get(symbol)
+
+    def trusted(self, symbol: str) -> Quote | None:
+        """Return the last best bid and ask that were not suspect, or None."""
+        trust = self._trusts.get(symbol)
+        return None if trust is None else trust.quote
+
+    def suspicion(self, symbol: str) -> str | None:
+        """Return why the last update of the quote is not to be trusted, for people, or None."""
+        trust = self._trusts.get(symbol)
+        return None if trust is None else trust.suspicion
+
+    def motion(self, symbol: str, window_s: float) -> Decimal | None:
+        """Return how far trusted mids moved in the last ``window_s`` (at most 600), as a fraction; None without any."""
+        trust = self._trusts.get(symbol)
+        return None if trust is None else trust.motion(window_s, self._clock.monotonic())
 
     def age(self, symbol: str) -> float | None:
         """Return seconds since the quote was received: 0.0 if it never ages, None without one."""
@@ -120,10 +144,9 @@ class MarketData:
 
     def _best(self, quote: Quote, bid: Level, ask: Level, update_id: int | None) -> None:
         if not _is_possible(bid, ask):
-            self.refused[quote.symbol] += 1
+            self._refuse(quote.symbol, bid, ask)
         elif self.book(quote.symbol).quote(bid, ask, update_id):
-            self._quotes[quote.symbol] = quote
-            self.version += 1
+            self._take(quote)
             self._tell(quote.symbol, None)
 
     def _apply_depth(self, update: DepthUpdate) -> None:
@@ -135,11 +158,10 @@ class MarketData:
         if book.depth_speaks:
             top = book.top()
             if top is not None and not _is_possible(*top):
-                self.refused[update.symbol] += 1
                 book.lose_depth()
+                self._refuse(update.symbol, *top)
             elif top is not None:
-                self._quotes[update.symbol] = self._received(update.symbol, *top, update.ts_event)
-                self.version += 1
+                self._take(self._received(update.symbol, *top, update.ts_event))
         self._tell(update.symbol, None)
 
     def _apply_trade(self, trade: Trade) -> None:
@@ -147,6 +169,36 @@ class MarketData:
             self.refused[trade.symbol] += 1
             return
         self._tell(trade.symbol, trade)
+
+    def _take(self, quote: Quote) -> None:
+        """Make ``quote`` the last one, and the trusted one if it is to be believed."""
+        symbol = quote.symbol
+        trust = self._trusts.get(symbol) or self._trust(symbol)
+        before = trust.suspicion
+        trust.judge(quote)
+        self._quotes[symbol] = quote
+        self.version += 1
+        if trust.suspicion is not None:
+            self.suspected[symbol] += 1
+        if trust.suspicion is not before:
+            self._suspect(symbol, before, trust.suspicion)
+
+    def _refuse(self, symbol: str, bid: Level, ask: Level) -> None:
+        self.refused[symbol] += 1
+        trust = self._trust(symbol)
+        before = trust.suspicion
+        trust.refuse(bid, ask)
+        self._suspect(symbol, before, trust.suspicion)
+
+    def _suspect(self, symbol: str, before: str | None, reason: str | None) -> None:
+        if self.on_suspicion is not None and (before is None) is not (reason is None):
+            self.on_suspicion(symbol, reason)
+
+    def _trust(self, symbol: str) -> Trust:
+        trust = self._trusts.get(symbol)
+        if trust is None:
+            trust = self._trusts[symbol] = Trust(self._sanity)
+        return trust
 
     def _received(self, symbol: str, bid: Level, ask: Level, ts_event: datetime) -> Quote:
         return Quote(symbol, bid[0], ask[0], bid[1], ask[1], ts_event, self._clock.monotonic())

@@ -62,7 +62,7 @@ class Account:
         if currency == self._base:
             return _ONE
         for symbol, inverse in ((f"{currency}/{self._base}", False), (f"{self._base}/{currency}", True)):
-            quote = self._market.quote(symbol)
+            quote = self._market.trusted(symbol)
             if quote is not None:
                 return 1 / quote.mid if inverse else quote.mid
         return self._cross_rate(currency) or self._fixed.get(currency)
@@ -71,22 +71,22 @@ class Account:
         """The rate implied by one asset quoted in both currencies."""
         for asset in _PIVOTS:
             ours, theirs = (
-                self._market.quote(f"{asset}/{self._base}"),
-                self._market.quote(f"{asset}/{currency}"),
+                self._market.trusted(f"{asset}/{self._base}"),
+                self._market.trusted(f"{asset}/{currency}"),
             )
             if ours is not None and theirs is not None:
                 return ours.mid / theirs.mid
         return None
 
     def mark(self, symbol: str) -> Decimal | None:
-        """Return the value of one unit of ``symbol``'s base in the base currency, from the last quote seen."""
+        """Return the value of one unit of ``symbol``'s base in the base currency, from the last trusted quote."""
         self._refresh()
         if symbol not in self._marks:
             self._marks[symbol] = self._mark(symbol)
         return self._marks[symbol]
 
     def _mark(self, symbol: str) -> Decimal | None:
-        quote = self._market.quote(symbol)
+        quote = self._market.trusted(symbol)
         rate = self.rate(quote_of(symbol))
         if quote is not None and rate is not None:
             self._last_marks[symbol] = quote.mid * rate

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from router.middleware import Submission
+from router.settings import Safety
 
 
 class VenueStanding:
@@ -19,10 +20,16 @@ class VenueStanding:
     """
 
     id = "P16_venue_standing"
+    protects = "Sending orders to a venue that would refuse them, ban us for them or lose them."
+    hard = True
+    spares_reducing = False
 
     def __init__(self, halted: Mapping[str, Callable[[], str | None]]) -> None:
         self._halted = halted
 
-    def objection(self, submission: Submission) -> str | None:
+    def limit(self, limits: Safety) -> str:
+        return "a venue that takes orders"
+
+    def objection(self, submission: Submission, limits: Safety) -> str | None:
         halted = self._halted.get(submission.environment)
         return halted() if halted is not None else None

@@ -1,13 +1,14 @@
 """Typed settings: one TOML file, the environment and the command line become one frozen, checked object.
 
-``load`` puts the layers together and is the package's only reader of the environment; ``schema`` holds the
-keys, bounds and defaults; ``fit`` checks single values and ``words`` explains them; ``toml`` reads any of the
-package's TOML files exactly; ``show`` is what may be displayed. This package must not know what any setting
-is for.
+``load`` puts the layers together and is the package's only reader of the environment; ``schema`` and ``safety``
+hold the keys, bounds and defaults, ``section`` what they are made of; ``fit`` checks single values and ``words``
+explains them; ``toml`` reads any of the package's TOML files exactly; ``show`` is what may be displayed. This
+package must not know what any setting is for.
 """
 
 from router.settings.fit import decimal_from
 from router.settings.load import load_settings
+from router.settings.safety import Safety, SafetyOverride, Strategy
 from router.settings.schema import (
     Alerts,
     Execution,
@@ -15,7 +16,6 @@ from router.settings.schema import (
     Governance,
     MarketData,
     Paper,
-    Safety,
     Settings,
     StaticQuote,
     Testnet,
@@ -32,8 +32,10 @@ __all__ = [
     "MarketData",
     "Paper",
     "Safety",
+    "SafetyOverride",
     "Settings",
     "StaticQuote",
+    "Strategy",
     "Testnet",
     "Watchers",
     "decimal_from",

@@ -78,11 +78,13 @@ def decimal_from(value: object) -> Decimal:
 
 
 def fit(value: object, kind: types.Type, path: _Path = ()) -> Any:
-    """Return ``value`` as the type ``kind`` describes.
+    """Return ``value`` as the type ``kind`` describes; what is not set stays so.
 
     Raises:
         MisfitError: it does not fit; tables below ``path`` are followed to the exact key.
     """
+    if value is msgspec.UNSET:
+        return value
     match kind:
         case types.StructType():
             return _fit_struct(value, kind, path)

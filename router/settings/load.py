@@ -17,7 +17,7 @@ import msgspec
 from msgspec import inspect as types
 
 from router.errors import ConfigError
-from router.settings.fit import MisfitError, struct_fields
+from router.settings.fit import MisfitError, fit, struct_fields
 from router.settings.schema import Sections, Settings, default_folder
 from router.settings.toml import (
     CREDENTIALS_BELONG_ELSEWHERE,
@@ -113,7 +113,7 @@ class _Layers:
         try:
             _refuse_unknown(self._tree)
             sections: dict[str, Any] = {
-                name: _section(name, kind, self._tree.get(name, {})) for name, kind in struct_fields(Sections).items()
+                name: fit(self._tree.get(name, {}), kind, (name,)) for name, kind in struct_fields(Sections).items()
             }
         except MisfitError as misfit:
             raise self._located(misfit) from None
@@ -157,22 +157,24 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[_Path, str]
         found["ROUTER_HOME"] = (_HOME, home)
     for name in sorted(environ):
         if name.startswith(_PREFIX):
-            section, *keys = name.removeprefix(_PREFIX).split("__")
-            head = [part.lower() for part in (section, *keys[:1])]
-            found[name] = ((*head, *_table_keys(head, keys[1:])), environ[name])
+            found[name] = (_written_path(name.removeprefix(_PREFIX).split("__")), environ[name])
     return found
 
 
-def _table_keys(head: list[str], rest: list[str]) -> list[str]:
-    """Keys inside a table: currencies and symbols stay as written, fields below them are lower case."""
-    kind = _kind_at(tuple(head))
-    lower_from = 1 if isinstance(kind, types.DictType) else 0
-    return [part.lower() if depth >= lower_from else part for depth, part in enumerate(rest)]
+def _written_path(parts: list[str]) -> _Path:
+    """Keys are lower case and words of a fixed set in any case; other names (currencies, symbols) stay as written."""
+    path: list[str] = []
+    for part in parts:
+        above = _kind_at(tuple(path))
+        names = above.key_type if isinstance(above, types.DictType) else None
+        words = {str(word).lower(): str(word) for word in names.values} if isinstance(names, types.LiteralType) else {}
+        path.append(words.get(part.lower(), part) if names is not None else part.lower())
+    return tuple(path)
 
 
 def _keys(kind: types.Type) -> list[str]:
-    assert isinstance(kind, types.StructType)
-    return list(struct_fields(kind.cls))
+    """Return the keys of a section; one whose keys are names that a user chose has none."""
+    return list(struct_fields(kind.cls)) if isinstance(kind, types.StructType) else []
 
 
 def _refuse_unknown(tree: _Tree) -> None:
@@ -184,19 +186,10 @@ def _refuse_unknown(tree: _Tree) -> None:
             raise MisfitError((section,), not_a_known_key(section, {name: name for name in sections}, everywhere))
         if not isinstance(table, Mapping):
             raise MisfitError((section,), f"must be a table; found {shown(table, _ANY)}")
-        for key in table:
+        for key in table if sections[section] else ():
             if key not in sections[section]:
                 here = {name: f"{section}.{name}" for name in sections[section]}
                 raise MisfitError((section, key), not_a_known_key(key, here, everywhere))
-
-
-def _section(name: str, kind: types.Type, table: Mapping[str, object]) -> msgspec.Struct:
-    assert isinstance(kind, types.StructType)
-    try:
-        section: msgspec.Struct = kind.cls(**table)
-    except MisfitError as misfit:
-        raise misfit.under(name) from None
-    return section
 
 
 def _kind_at(path: _Path) -> types.Type | None:

@@ -1,22 +1,24 @@
 """Every setting there is: its name, type, bounds and default (spec §9), as data.
 
 A section checks and converts itself whenever it is made, from a file or in Python, so no settings object
-exists that holds nonsense. This module must not know files, the environment or the order in which they count.
+exists that holds nonsense. The limits of the order-level controls are in ``safety``. This module must not know
+files, the environment or the order in which they count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta, field
-from msgspec.inspect import Type
 from msgspec.structs import force_setattr
 
-from router.settings.fit import MisfitError, decimal_from, fit, struct_fields
+from router.settings.fit import MisfitError, decimal_from, struct_fields
+from router.settings.safety import Safety, SafetyOverride, Strategies
+from router.settings.section import Section, Symbol
 
 Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
@@ -25,17 +27,13 @@ _NotNegative = Annotated[Decimal, Meta(extra={"ge": 0})]
 _Positive = Annotated[Decimal, Meta(extra={"gt": 0})]
 _Seconds = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(ge=1)]
-_OffAble = {"off": True}
-_PositiveOrOff = Annotated[Decimal, Meta(extra={"gt": 0, **_OffAble})] | None
-_SecondsOrOff = Annotated[float, Meta(gt=0, extra=_OffAble)] | None
-_CountOrOff = Annotated[int, Meta(ge=1, extra=_OffAble)] | None
 _FileName = Annotated[str, Meta(min_length=1, pattern=r"\S", description="a file name")]
 _Preset = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9_-]*$", description='the name of a file in presets/ without ".toml", or ""'),
 ]
-_Symbol = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$", description='a symbol like "BTC/USD"')]
 _Currency = Annotated[str, Meta(pattern=r"^[A-Z0-9]+$", description='a currency like "USD"')]
+_OperatorName = Annotated[str, Meta(pattern=r"\S", max_length=64, description="a name of at most 64 characters")]
 _ChannelName = Annotated[str, Meta(pattern=r"\S", description="a channel name")]
 _AlertUrl = Annotated[
     str,
@@ -45,30 +43,6 @@ _AlertUrl = Annotated[
         extra={"private": True},
     ),
 ]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the configuration file.
-
-    Raises:
-        ConfigError: a value has the wrong type or is out of its bounds; the key is named.
-    """
-
-    def __post_init__(self) -> None:
-        self.prepare()
-        self.fit_fields(struct_fields(type(self)))
-        self.check()
-
-    def fit_fields(self, fields: Mapping[str, Type]) -> None:
-        """Replace each of ``fields`` by its value in the type it asks for."""
-        for name, kind in fields.items():
-            force_setattr(self, name, fit(getattr(self, name), kind, (name,)))
-
-    def prepare(self) -> None:
-        """Look at the raw values, before they are checked against their types."""
-
-    def check(self) -> None:
-        """Refuse what no single field can show."""
 
 
 class Execution(Section, frozen=True, kw_only=True):
@@ -113,7 +87,7 @@ class MarketData(Section, frozen=True, kw_only=True):
     speed: str = "1.0"
     seed: int = 7
     interval_ms: _Count = 50
-    static: dict[_Symbol, StaticQuote] = field(default_factory=dict)
+    static: dict[Symbol, StaticQuote] = field(default_factory=dict)
 
     def prepare(self) -> None:
         raw: object = self.speed
@@ -172,15 +146,6 @@ class Watchers(Section, frozen=True, kw_only=True):
     partial_window_s: _Seconds = 300.0
 
 
-class Safety(Section, frozen=True, kw_only=True):
-    """Order-level controls; None (written "off") is a control switched off."""
-
-    price_collar_pct: _PositiveOrOff = Decimal(5)
-    duplicate_window_s: _SecondsOrOff = 1.0
-    max_orders_per_second: _CountOrOff = 500
-    max_orders_per_second_per_strategy: _CountOrOff = 100
-
-
 class Gateway(Section, frozen=True, kw_only=True):
     """Where HTTP listens; port 0 leaves only the Unix socket."""
 
@@ -204,9 +169,13 @@ class Alerts(Section, frozen=True, kw_only=True):
 
 
 class Governance(Section, frozen=True, kw_only=True):
-    """Governance keys that configuration may unlock for paper and shadow; never ``live_order_execution``."""
+    """Governance keys that configuration may unlock for paper and shadow; never ``live_order_execution``.
+
+    ``operators``: who may halt, resume, open and close sessions and set limits; none: anybody who gives a name.
+    """
 
     risk_check_override: Literal["locked", "approved"] = "locked"
+    operators: tuple[_OperatorName, ...] = ()
 
 
 class Sections(Section, frozen=True, kw_only=True):
@@ -218,12 +187,13 @@ class Sections(Section, frozen=True, kw_only=True):
     testnet: Testnet = Testnet()
     watchers: Watchers = Watchers()
     safety: Safety = Safety()
+    strategies: Strategies = field(default_factory=dict)
     gateway: Gateway = Gateway()
     alerts: Alerts = Alerts()
     governance: Governance = Governance()
 
 
-class Settings(Sections, frozen=True, kw_only=True):
+class Settings(Sections, frozen=True, kw_only=True, dict=True):
     """Everything a run is configured with; frozen.
 
     Args:
@@ -236,6 +206,24 @@ class Settings(Sections, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self.fit_fields(struct_fields(Sections))
+
+    def safety_for(self, environment: str, strategy_key: str | None) -> Safety:
+        """Return the limits of the controls for orders of a strategy in an environment, both of any name."""
+        environments: Mapping[Any, SafetyOverride] = self.safety.environments
+        scope = (
+            environment if environment in environments else None,
+            strategy_key if strategy_key in self.strategies else None,
+        )
+        found = self._resolved.get(scope)
+        if found is None:
+            strategy = None if scope[1] is None else self.strategies[scope[1]].safety
+            found = self._resolved[scope] = self.safety.over(environments.get(scope[0])).over(strategy)
+        return found
+
+    @cached_property
+    def _resolved(self) -> dict[tuple[str | None, str | None], Safety]:
+        """What ``safety_for`` has found; only names of the file are keys."""
+        return {}
 
     @property
     def home_path(self) -> Path:

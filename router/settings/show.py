@@ -10,13 +10,16 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from router.settings.fit import struct_fields
-from router.settings.schema import Alerts, Safety, Sections, Settings
+from router.settings.safety import Safety, SafetyOverride, Strategy
+from router.settings.schema import Alerts, Sections, Settings
 from router.settings.words import OFF
 
 _DECIMAL_IN_SCHEMA = {"type": "string", "format": "decimal"}
 _NULL_IN_SCHEMA = {"type": "null"}
+_OFF_MEANS_NONE = (Safety, SafetyOverride, Strategy)
 
 
 def settings_schema() -> dict[str, Any]:
@@ -32,7 +35,7 @@ def settings_schema() -> dict[str, Any]:
 
 def settings_to_builtins(settings: Settings) -> dict[str, Any]:
     """Return the settings as JSON-ready tables: Decimals as exact strings, alert URLs as ``scheme://…``."""
-    return {name: _section(getattr(settings, name)) for name in struct_fields(Sections)}
+    return {name: _plain(getattr(settings, name), private=False) for name in struct_fields(Sections)}
 
 
 def redacted_url(url: str) -> str:
@@ -42,11 +45,11 @@ def redacted_url(url: str) -> str:
 
 
 def _section(section: msgspec.Struct) -> dict[str, Any]:
-    off_means_none = isinstance(section, Safety)
+    off_means_none = isinstance(section, _OFF_MEANS_NONE)
     private = isinstance(section, Alerts)
     table = {}
     for name, value in msgspec.structs.asdict(section).items():
-        if value is None and not off_means_none:
+        if value is UNSET or (value is None and not off_means_none):
             continue
         table[name] = _plain(OFF if value is None else value, private=private)
     return table
@@ -79,7 +82,7 @@ def _as_written(node: Any, *, off: bool = False) -> Any:
     if node == _NULL_IN_SCHEMA:
         return {"const": OFF}
     return {
-        key: _as_written(item, off=off or key == Safety.__name__)
+        key: _as_written(item, off=off or key in {kind.__name__ for kind in _OFF_MEANS_NONE})
         for key, item in node.items()
         if not (key == "default" and item is None)
     }

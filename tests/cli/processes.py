@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.pipelines import QUIET
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 [execution]
@@ -66,7 +68,9 @@ def write_config(folder: Path) -> Path:
     (folder / "presets").mkdir()
     (folder / "presets" / "smaller_orders.toml").write_text('max_order_notional = "50000"\n')
     path = folder / "config.toml"
-    path.write_text(CONFIG.format(home=folder / "home", config=ROOT / "config"))
+    safety = [f'{key.removeprefix("safety.")} = "{value}"' for key, value in QUIET.items()]
+    text = CONFIG.format(home=folder / "home", config=ROOT / "config")
+    path.write_text("\n".join([text, "[safety]", *safety, ""]))
     return path
 
 

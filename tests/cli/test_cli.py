@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from router.cli import look, main
+from router.cli import governance, main
 from router.cli.common import ExitCode
 from tests.cli.processes import Run, command, environment
 
@@ -96,7 +96,7 @@ def failing(run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, *mo
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(look, "governance_status", fail)
+    monkeypatch.setattr(governance, "register", fail)
     return run("governance", *more)
 
 

@@ -36,11 +36,6 @@ def test_explain_without_status_tells_all_14(run: Run) -> None:
     assert [entry["status"] for entry in json.loads(run("explain", "--json").out)] == list(ExecutionStatus)
 
 
-def test_governance_shows_live_locked(run: Run, config: Path) -> None:
-    assert "🔒 live_order_execution" in run("governance", "--config", config).out
-    assert json.loads(run("governance", "--config", config, "--json").out)["live_order_execution"] == "locked"
-
-
 def test_config_show_tells_values_and_where_they_are_from(
     run: Run, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

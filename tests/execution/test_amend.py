@@ -146,8 +146,7 @@ async def amended(world: World, name: str, **terms: Any) -> tuple[ExecutionStatu
     """Ask for other terms; return the verdict and what was wrong."""
     order = world.tracker.orders.current(name)
     assert order is not None
-    submission = world.submission(intent_for(order, terms.get("quantity"), terms.get("price")))
-    submission.client_order_id, submission.amends = name, order
+    submission = world.submission(intent_for(order, terms.get("quantity"), terms.get("price")), amends=order)
     answers: list[Any] = []
     world.conductor.start(world.chain(submission), answers.append)
     with anyio.fail_after(5):

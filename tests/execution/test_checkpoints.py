@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -26,13 +26,14 @@ from hypothesis import strategies as st
 
 from router import ExecutionPipeline, ExecutionResult, ExecutionStatus
 from router.clock import VirtualClock
+from router.domain.control import Closure, Controls, HaltScope
 from router.domain.enums import ExecType, Severity
 from router.domain.events import Answered, Checkpoint, Pending
 from router.domain.executions import Execution
 from router.domain.market import Quote
 from router.domain.order import Order, Replacement
 from router.domain.portfolio import Position
-from router.errors import JournalCorruptError
+from router.errors import ExecutionPipelineError, JournalCorruptError
 from router.execution import engine
 from router.execution.checkpoints import VERSION, AccountState, State, encode_state
 from router.execution.tracker import Tracker
@@ -79,6 +80,7 @@ steps = st.lists(
         st.tuples(st.just("time"), st.integers(1, 50_000), st.none()),
         st.tuples(st.just("write"), st.just(0), st.none()),
         st.tuples(st.just("checkpoint"), st.just(0), st.none()),
+        st.tuples(st.just("stand"), st.integers(0, 2), st.sampled_from(["halt", "resume", "close", "open", "limit"])),
     ),
     max_size=40,
 )
@@ -178,6 +180,21 @@ class Story:
     async def _write(self, _: int, __: None) -> None:
         await self.world.disk.reached(self.world.disk.next_seq - 1)
 
+    async def _stand(self, number: int, what: str) -> None:
+        """Let an operator order something; what is refused changes nothing."""
+        standing = self.world.tracker.standing
+        who: dict[str, Any] = {"operator": "anna", "reason": "so"}
+        scope, name = [(HaltScope.ALL, ""), (HaltScope.STRATEGY, "GTC"), (HaltScope.SYMBOL, "BTC/USD")][number]
+        with suppress(ExecutionPipelineError):
+            if what in {"halt", "resume"}:
+                getattr(standing, what)(scope, name, **who)
+            elif what == "close":
+                standing.close_session("paper", **who, day=NOON.date() if number else None)
+            elif what == "open":
+                standing.open_session("paper", **who, peak_equity=Decimal(99000 + number) if number else None)
+            else:
+                standing.set_override("max_exposure", None, str(number), **who)
+
     async def _checkpoint(self, _: int, __: None) -> None:
         taken = self.world.tracker.checkpoint()
         assert taken is not None
@@ -250,7 +267,10 @@ def test_a_state_has_one_form_whatever_its_parts_were_entered_first() -> None:
         deal = Execution(Decimal(1), Decimal(2), Decimal(0), None, None)
         deals = turn({"t1": deal, "t0": deal})
         accounts = turn({"paper": account, "shadow": account})
-        return encode_state(State([], turn({"U1": deals, "U0": deals}), accounts, ["U2", "U1"]), Seen())
+        closure = Closure(environment="paper", at=NOON, operator="anna", reason="so")
+        values = turn({"max_exposure": "1", "max_drawdown": "2"})
+        controls = Controls([], turn({"paper": closure, "shadow": closure}), values, values)
+        return encode_state(State([], turn({"U1": deals, "U0": deals}), accounts, ["U2", "U1"], controls), Seen())
 
     assert encoded_state(lambda parts: parts) == encoded_state(lambda parts: dict(reversed(parts.items())))
 

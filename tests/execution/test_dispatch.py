@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from router import ExecutionStatus
+from router.domain.control import HaltScope
 from router.domain.enums import ExecType
 from router.domain.order import Order
 from router.execution.dispatch import Dispatch
@@ -163,4 +164,43 @@ async def test_an_environment_without_executor_is_blocked() -> None:
 async def test_live_can_have_no_executor() -> None:
     world = World()
     with pytest.raises(AssertionError, match="live has no executor"):
-        Dispatch({"live": world.venue}, world.tracker, world.disk, get_logger())
+        Dispatch({"live": world.venue}, world.tracker, world.disk, get_logger(), halted=lambda _: None, leaving=str)
+
+
+@BOTH
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_what_was_halted_while_an_order_waited_for_its_commit_stops_it(remote: bool, allowed: bool) -> None:
+    world = World(remote=remote)
+    async with world.running():
+        world.disk.shut_gate()  # type: ignore[attr-defined]
+        waiting = world.start(intent())
+        await anyio.wait_all_tasks_blocked()
+        halt = world.tracker.standing.halt(
+            HaltScope.SYMBOL, "BTC/USD", operator="anna", reason="enough", allow_reducing=allowed
+        )
+        world.disk.gate.set()  # type: ignore[attr-defined]
+        with anyio.fail_after(5):
+            result = await waiting
+    assert (result.status, result.violation) == (S.BLOCKED_BY_SAFETY, "A04_kill_switch")
+    assert (result.order_status, result.executor_called, result.alert_ids) == (S.CANCELLED, False, [halt.alert_id])
+    assert "by anna: enough" in (result.reason or "")
+    assert (world.venue.handed, world.held) == ([], 0)
+    assert world.kinds == ["pending", "alert_raised", "halted", "cancelled", "answered"]
+    again = World(journal=world.disk)
+    await world.disk.open(again.tracker.replay)
+    assert (again.held, again.tracker.orders.working_orders()) == (0, [])
+
+
+async def test_a_remote_order_is_looked_at_when_its_task_runs_not_when_it_is_durable() -> None:
+    world = World(remote=True)
+    halted: list[object] = []
+
+    def durable(seq: int) -> None:
+        world._durable(seq)  # resumes the submission, whose own task has not run yet
+        if not halted:
+            halted.append(world.tracker.standing.halt(HaltScope.ALL, operator="anna", reason="enough"))
+
+    world.disk.on_durable = durable
+    async with world.running():
+        result = await world.submit(intent())
+    assert (result.status, world.venue.handed) == (S.BLOCKED_BY_SAFETY, [])

@@ -41,6 +41,7 @@ class Mouth:
             self.world.tracker.orders.seen,
             self.world.clock,
             get_logger(),
+            count=self.world.out,
             environment="paper",
             session_id="session",
         )

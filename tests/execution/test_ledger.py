@@ -116,3 +116,24 @@ def test_an_account_begins_with_a_copy_of_its_balances(amount: Decimal) -> None:
     ledger.open("paper", balances)
     balances["EUR"] = D(0)
     assert str(its.portfolio.cash["EUR"]) == str(amount)
+
+
+def test_a_drawdown_is_counted_from_another_equity_on_and_the_day_is_not_begun_again() -> None:
+    its = account()
+    ledger = opened(paper=its)
+    ledger.remember("paper", TODAY, MARK)
+    its.portfolio.mark(TODAY + timedelta(1), D("990"))  # a risk check of the next day, before any fill
+    ledger.recount("paper", TODAY + timedelta(1), D("950"))
+    assert its.portfolio.peak_equity == D("950")
+    assert (its.portfolio.day, its.portfolio.day_start_equity) == (TODAY + timedelta(1), D("990"))
+    again = account()
+    Ledger({"paper": again}).restore(ledger.state(), [])
+    assert again.portfolio.peak_equity == D("950"), "a restart does not bring the old peak back"
+
+
+def test_a_recount_before_the_first_mark_survives_too() -> None:
+    ledger = opened(paper=account())
+    ledger.recount("paper", TODAY, D("950"))
+    again = account()
+    Ledger({"paper": again}).restore(ledger.state(), [])
+    assert (again.portfolio.peak_equity, again.portfolio.day) == (D("950"), TODAY)

@@ -27,6 +27,7 @@ from router.errors import JournalError
 from router.execution.boundary import Boundary
 from router.execution.conductor import Conductor
 from router.execution.dispatch import Dispatch
+from router.execution.last_look import LastLook, reducing
 from router.execution.tracker import Tracker
 from router.execution.validation import Validation
 from router.executors.base import Emit
@@ -40,6 +41,7 @@ from router.middleware import Middleware, Submission, compose
 from router.risk.account import Account
 from router.risk.gate import RiskGate
 from router.risk.limits import LiveRiskLimits, read_limits
+from router.safety.out_versus_in import OutVersusIn
 from tests.journal.events import MoodyDisk
 
 NOON = datetime(2025, 12, 9, 12, tzinfo=UTC)
@@ -148,13 +150,17 @@ class World:
             Reference(self.market),
             RiskGate(limits, {"paper": self.account}, lambda: self.clock.now().date()),
         ]
+        reduces = reducing({"paper": self.account}, self.tracker.orders.current)
+        self.excess: list[str] = []
+        self.out = OutVersusIn(self.excess.append)
+        look = LastLook(self.tracker.standing.blocking, reduces, {"paper": "paper"})
         outer: list[Middleware] = [
             Boundary(self.tracker, self.disk, log, governance_status),
             Validation(instruments, self.market.quote),
         ]
         self.chain = compose(
             [*outer, *(inner if stages is None else stages)],
-            Dispatch({"paper": self.venue}, self.tracker, self.disk, log),
+            Dispatch({"paper": self.venue}, self.tracker, self.disk, log, halted=look, leaving=self.out.leaving),
         )
         self._ids = IdFactory()
 
@@ -184,7 +190,7 @@ class World:
     def submission(self, intent: OrderIntent, amends: Order | None = None) -> Submission:
         now = self.clock.now()
         its_id = client_order_id(intent.intent_id or self._ids.intent_id(now))
-        return Submission(
+        made = Submission(
             intent,
             run_id=self._ids.run_id(now),
             session_id="session",
@@ -193,6 +199,8 @@ class World:
             received_at=now,
             amends=amends,
         )
+        self.out.entered(made)
+        return made
 
     def start(self, intent: OrderIntent) -> asyncio.Future[ExecutionResult]:
         """Send an intent through the chain."""

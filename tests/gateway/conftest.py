@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from router.settings import Settings, load_settings
+from tests.pipelines import QUIET
 
 
 @pytest.fixture
@@ -17,5 +18,6 @@ def settings(tmp_path: Path) -> Settings:
             "execution.home": str(tmp_path / "home"),
             "market_data.source": "static",
             "market_data.static": {"BTC/USD": {"bid": "49999.5", "ask": "50000.5"}},
+            **QUIET,
         },
     )

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
+from router.domain.control import HaltScope
 from router.domain.enums import ExecutionStatus
 from router.domain.intent import OrderIntent
 from router.errors import ExecutionPipelineError
@@ -67,6 +69,24 @@ async def test_answers_are_typed(settings: Settings, tmp_path: Path) -> None:
         assert (await client.health())["status"] == "OK"
         assert (await client.governance())["live_order_execution"] == "locked"
         assert "equity" in await client.risk()
+
+
+async def test_what_operators_order_is_typed_too(settings: Settings, tmp_path: Path) -> None:
+    who: dict[str, Any] = {"operator": "anna", "reason": "a test"}
+    async with connected(settings, tmp_path / "s") as client:
+        resting = await client.submit_order(RESTING)
+        done = await client.halt(HaltScope.SYMBOL, "BTC/USD", **who, cancel=True)
+        assert done.cancelled == [resting.client_order_id]
+        kill = (await client.halt(**who, allow_reducing=True)).halt
+        assert kill is not None
+        assert (await client.halts()).halts == [kill, done.halt]
+        assert (await client.resume(HaltScope.SYMBOL, "BTC/USD", **who)).still_halted == [kill]
+        assert (await client.resume(**who)).halt == kill
+        closed = await client.session_close("shadow", **who, cancel=True)
+        assert (await client.halts()).closed_sessions == [closed.closure]
+        assert (await client.session_open("shadow", **who, reset_peak=True)).closure == closed.closure
+        with pytest.raises(ExecutionPipelineError, match="no halt of everything"):
+            await client.resume(**who)
 
 
 async def test_garbage_is_answered_not_raised(settings: Settings, tmp_path: Path) -> None:

@@ -204,6 +204,10 @@ async def test_the_router_describes_itself(settings: Settings) -> None:
             return await response.json()
 
         assert (await get("/v1/governance"))["live_order_execution"] == "locked"
+        signed = {entry["key"]: entry for entry in await get("/v1/governance/register")}
+        assert signed.keys() == (await get("/v1/governance")).keys()
+        assert signed["live_order_execution"]["status"] == "locked"
+        assert signed["live_order_execution"]["signed_off_by"]
         assert {limit["name"] for limit in (await get("/v1/risk"))["limits"]} >= {"max_exposure"}
         assert len(await get("/v1/statuses")) == 14
         assert (await get("/v1/statuses?lang=de"))[0]["meaning"].startswith("Order wurde erstellt")

@@ -82,10 +82,15 @@ async def test_an_environment_that_is_not_enabled_is_blocked_and_the_key_is_name
 
 
 @pytest.mark.parametrize("environment", ["paper", "shadow", "testnet"])
-async def test_enabled_environments_pass(environment: str) -> None:
-    result, last = await ask(environment, enabled=("paper", "shadow", "testnet"))
-    assert result.is_success
-    assert len(last.seen) == 1
+async def test_enabled_environments_pass_with_the_whole_register_as_read(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for live in ("locked", "unlocked"):  # read at each order, though it holds only live ones back
+        monkeypatch.setitem(go_no_go._FEATURE_STATUS_MAP, "live_order_execution", live)
+        result, last = await ask(environment, enabled=("paper", "shadow", "testnet"))
+        assert (result.is_success, len(last.seen)) == (True, 1)
+        assert result.governance_status == go_no_go._FEATURE_STATUS_MAP
+        assert result.governance_status["live_order_execution"] == live
 
 
 async def test_an_environment_that_cannot_be_had_here_says_why_instead() -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from router.clock import VirtualClock
 from router.market.quotes import MarketData
+from router.market.sanity import Sanity
 from router.safety.reference_age import ReferenceAge
-from tests.factories import NOW, order, quote, submission
+from router.settings import Safety
+from tests.factories import NOW, D, market, order, quote, submission
 
 pytestmark = pytest.mark.asyncio
 
@@ -18,16 +20,16 @@ pytestmark = pytest.mark.asyncio
 async def objection(age: float, *, max_age: float = 5.0, skew: float = 0.0) -> str | None:
     """Ask about a quote received ``age`` seconds ago, whose venue's clock is ahead by ``skew`` seconds."""
     clock = VirtualClock(NOW)
-    market = MarketData(clock)
-    market.apply(msgspec.structs.replace(quote(), ts_event=NOW + timedelta(seconds=skew)))
+    book = MarketData(clock)
+    book.apply(msgspec.structs.replace(quote(), ts_event=NOW + timedelta(seconds=skew)))
     await clock.advance(age)
-    return ReferenceAge(market, max_age).objection(submission(order(), reference=None))
+    return ReferenceAge(book, max_age).objection(submission(order(), reference=None), Safety())
 
 
 async def test_without_a_quote_nothing_leaves() -> None:
     control = ReferenceAge(MarketData(VirtualClock(NOW)), 5.0)
     asked = submission(order(symbol="ETH/USD"), reference=quote())
-    found = control.objection(asked)
+    found = control.objection(asked, Safety())
     assert found == "No reference price for ETH/USD: check the market data feed (market_data.source)."
     assert asked.reference is None
 
@@ -51,19 +53,38 @@ async def test_the_venues_clock_makes_no_quote_older_or_younger(skew: float) -> 
 
 async def test_a_static_quote_never_ages() -> None:
     clock = VirtualClock(NOW)
-    market = MarketData(clock)
-    market.pin(quote())
+    book = MarketData(clock)
+    book.pin(quote())
     await clock.advance(86400)
-    assert ReferenceAge(market, 5.0).objection(submission(order())) is None
+    assert ReferenceAge(book, 5.0).objection(submission(order()), Safety()) is None
 
 
 async def test_the_gates_behind_see_the_quote_that_was_judged() -> None:
-    market = MarketData(VirtualClock(NOW))
-    market.apply(quote("10", "11"))
+    book = MarketData(VirtualClock(NOW))
+    book.apply(quote("10", "11"))
     asked = submission(order(), reference=None)
-    assert ReferenceAge(market, 5.0).objection(asked) is None
-    assert asked.reference is market.quote("BTC/USD")
+    assert ReferenceAge(book, 5.0).objection(asked, Safety()) is None
+    assert asked.reference is book.quote("BTC/USD")
 
 
-async def test_its_id_is_the_catalogues() -> None:
+async def test_a_suspect_quote_blocks_says_why_and_is_still_what_the_gates_behind_see() -> None:
+    book = MarketData(VirtualClock(NOW), Sanity(max_jump=D("0.1")))
+    control, asked = ReferenceAge(book, 5.0), submission(order(), reference=None)
+    book.apply(quote("100", "100"))
+    book.apply(quote("1000", "1000"))
+    assert control.objection(asked, Safety()) == (
+        "Reference price for BTC/USD is not to be trusted: its price 1000 is 900.00 % away from 100, the last trusted "
+        "one (safety.max_jump_pct = 10); 20 quotes in a row that agree will be trusted. Check the market data feed."
+    )
+    assert asked.reference is book.quote("BTC/USD")
+    book.apply(quote("101", "101"))
+    assert control.objection(asked, Safety()) is None
+
+
+async def test_its_id_is_the_catalogues_and_its_limit_is_said() -> None:
     assert ReferenceAge.id.startswith("P19_")
+    control = ReferenceAge(market(), 5.0)
+    assert control.limit(Safety()) == (
+        "a reference price at most 5 s old, its spread at most 5 %, its jump at most 10 %"
+    )
+    assert control.limit(Safety(max_spread_pct=None)).endswith("its spread any, its jump at most 10 %")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from router.errors import ConfigError
 from router.settings import (
@@ -51,13 +53,27 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "watchers": {"submitted_window_s": 30.0, "partial_window_s": 300.0},
     "safety": {
         "price_collar_pct": Decimal(5),
+        "price_walk_pct": Decimal(10),
+        "price_walk_window_s": 60.0,
+        "window_notional": Decimal(1000000),
+        "notional_window_s": 10.0,
         "duplicate_window_s": 1.0,
         "max_orders_per_second": 500,
         "max_orders_per_second_per_strategy": 100,
+        "max_repeated_executions": 1000,
+        "repeated_executions_window_s": 60.0,
+        "self_match": "on",
+        "max_spread_pct": Decimal(5),
+        "max_jump_pct": Decimal(10),
+        "jump_settle_quotes": 20,
+        "volatility_pct": Decimal(10),
+        "volatility_window_s": 60.0,
+        "environments": {},
     },
+    "strategies": {},
     "gateway": {"host": "127.0.0.1", "port": 8000},
     "alerts": {"urls": {"CRITICAL": (), "HIGH": (), "MEDIUM": (), "LOW": ()}, "channels": {}},
-    "governance": {"risk_check_override": "locked"},
+    "governance": {"risk_check_override": "locked", "operators": ()},
 }
 
 GOOD: list[tuple[str, object, object]] = [
@@ -142,10 +158,8 @@ BAD: list[tuple[str, object]] = [
 
 def test_the_defaults_are_the_documented_ones() -> None:
     settings = Settings()
-    found = {
-        section: {key: getattr(getattr(settings, section), key) for key in getattr(settings, section).__struct_fields__}
-        for section in Sections.__struct_fields__
-    }
+    tables = {name: getattr(settings, name) for name in Sections.__struct_fields__}
+    found = {name: asdict(table) if isinstance(table, Struct) else table for name, table in tables.items()}
     assert found == DEFAULTS
 
 

@@ -64,6 +64,13 @@ def test_the_schema_describes_the_file() -> None:
     collar = definitions["Safety"]["properties"]["price_collar_pct"]["anyOf"]
     assert {"const": "off"} in collar
     assert collar[0]["type"] == ["string", "number"]
+    override = definitions["SafetyOverride"]["properties"]["price_collar_pct"]
+    assert "default" not in override
+    assert {"const": "off"} in override["anyOf"]
+    assert {"const": "off"} in definitions["Strategy"]["properties"]["max_orders_per_day"]["anyOf"]
+    assert definitions["Safety"]["properties"]["environments"]["additionalProperties"] == {
+        "$ref": "#/$defs/SafetyOverride"
+    }
     size = definitions["StaticQuote"]["properties"]["bid_size"]
     assert {"const": "off"} not in size["anyOf"]
     assert "source" not in definitions["Sections"]["properties"]

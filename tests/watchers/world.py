@@ -170,6 +170,7 @@ class World:
             market_time=self.market.time,
         )
         self.venue = Venue(self.clock, self.tracker.report, **venue)
+        self.leaving: list[str] = []
         self.cancels = CancelLane(
             self.tracker,
             {"paper": self.venue},
@@ -178,6 +179,7 @@ class World:
             log,
             waiter=lambda: (_ for _ in ()).throw(AssertionError("nothing is in flight here")),
             spawn=self._spawn,
+            leaving=lambda order: self.leaving.append(order.client_order_id),
         )
         self.watchdog.attach({"paper": self.venue}, Upkeep(self.tracker, self.cancels, self.clock))
         self.journal.on_durable = self.tracker.publish
