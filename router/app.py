@@ -26,7 +26,7 @@ from router.execution.pipeline import ExecutionPipeline
 from router.gateway.http import make_app
 from router.settings import Settings, settings_to_builtins
 
-_NOT_ENFORCED: Final = ("safety", "gateway", "alerts")
+_NOT_ENFORCED: Final = ("gateway", "alerts")
 """Sections that are checked and kept, but that nothing obeys so far: said at every start."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _LONGEST_SOCKET_PATH: Final = 107  # bytes, Linux
@@ -63,8 +63,10 @@ async def serve(
                 log.info("router started", pid=os.getpid(), socket=str(path), config_snapshot=str(snapshot))
                 if started is not None:
                     started(path)
+                _say_what_is_off(pipeline, settings)
                 async with anyio.create_task_group() as group:
                     group.start_soon(_watch, pipeline, stop, clock)
+                    group.start_soon(_reload_on_hangup, pipeline)
                     log.info("router stopping", reason=await stop)
                     group.cancel_scope.cancel()
     except RouterError as error:
@@ -83,6 +85,30 @@ async def _watch(pipeline: ExecutionPipeline, stop: asyncio.Future[str], clock: 
         await clock.sleep(_LOOK_AFTER_PIPELINE_S)
     if not stop.done():
         raise ExecutionPipelineError("The pipeline has ended by itself; start the router again.")
+
+
+def _say_what_is_off(pipeline: ExecutionPipeline, settings: Settings) -> None:
+    """Log every control that configuration has switched off, for anybody."""
+    log = logs.get_logger(stage="safety")
+    for environment in settings.execution.environments:
+        for strategy in (None, *settings.strategies):
+            limits = settings.safety_for(environment, strategy)
+            off = [each.id for each in pipeline.controls if each.limit(limits) == "off"]
+            if off:
+                log.warning("controls_off", environment=environment, strategy_key=strategy, controls=off)
+
+
+async def _reload_on_hangup(pipeline: ExecutionPipeline) -> None:
+    """Read the limits' files again at every SIGHUP; a wrong file changes nothing."""
+    log = logs.get_logger(stage="risk")
+    with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
+        async for _ in hangups:
+            try:
+                changed = await pipeline.reload_limits()
+            except RouterError as error:
+                log.error("limits_not_reloaded", reason=str(error))  # noqa: TRY400 -- a text for people
+            else:
+                log.warning("limits_reloaded", changed=sorted(changed))
 
 
 @contextlib.asynccontextmanager

@@ -38,8 +38,8 @@ LIMITS: Mapping[str, object] = {
 LOOSE: dict[str, object] = {
     "max_order_notional": "1000000000",
     "max_exposure": "1000",
-    "max_drawdown": "1000",
-    "max_daily_loss": "1000",
+    "max_drawdown": "1",
+    "max_daily_loss": "1",
     "max_concentration": "1000",
     "max_position_size": {"default": "1000000"},
 }

@@ -68,7 +68,8 @@ async def test_it_serves_until_a_signal_and_stops_in_order(
     assert not (home / "router.sock").exists()
     events = [(line["event"], line.get("reason")) for line in log_lines(home)]
     assert [event for event, _ in events] == [
-        "pipeline_started", "settings_not_enforced_yet", "router started", "router stopping", "pipeline_stopped",
+        "pipeline_started", "settings_not_enforced_yet", "router started", "controls_off", "controls_off",
+        "router stopping", "pipeline_stopped",
     ]  # fmt: skip
     assert ("router stopping", number.name) in events
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "a second one would end the process at once"

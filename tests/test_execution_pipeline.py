@@ -158,7 +158,7 @@ async def test_every_invalid_field_is_answered_with_the_contracts_message_and_re
         assert not result.executor_called, fields
         assert result.run_id
     assert (live.status, live.executor_called) == (S.INVALID, False)
-    assert set(kinds(stored(tmp_path))) == {"account_opened", "answered"}
+    assert set(kinds(stored(tmp_path))) == {"limits_read", "account_opened", "answered"}
 
 
 @pytest.mark.parametrize("close", ["BTC-USD", "BTCUSD", "btc/usd", "BTC/USDD"])
@@ -382,6 +382,7 @@ async def test_fifty_copies_at_once_are_one_order(tmp_path: Path) -> None:
     assert {result.run_id for result in results} == {results[0].run_id}
     assert results[0].is_success
     assert Counter(kinds(stored(tmp_path))) == {
+        "limits_read": 1,
         "account_opened": 2,
         "pending": 1,
         "submitted": 1,

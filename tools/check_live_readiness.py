@@ -62,7 +62,7 @@ class Finding(NamedTuple):
 
 
 def check_limits(settings: Settings) -> Answer:
-    limits = read_limits(limit_files(settings))
+    limits = read_limits(limit_files(settings), settings.strategies)
     return f"complete, from {' and '.join(file.name for file in limit_files(settings))}, in {limits.base_currency}"
 
 

@@ -43,6 +43,13 @@ _GROUPS = {
             "close": ("operate:session_close", "Let only reduce-only orders pass."),
         },
     ),
+    "risk": (
+        "Show what is used of every limit; without a subcommand, that.",
+        {
+            "": ("risk:risk", "Show every account, and what it has used of its limits."),
+            "set": ("risk:risk_set", "Set one limit until its value in the files changes."),
+        },
+    ),
     "journal": (
         "Check or export the journal, beside a running router too.",
         {
@@ -58,6 +65,7 @@ _GROUPS = {
         "Measure what the router costs on this machine; without a subcommand, the chain.",
         {
             "": ("bench:bench", "Measure intents per second and latency on this machine."),
+            "gates": ("bench_gates:bench_gates", "Measure what each gate and each control costs an order."),
             "watchers": ("bench_watchers:bench_watchers", "Measure the cost of watching open orders."),
             "paper": ("bench_paper:bench_paper", "Check the paper executor's fills against recordings."),
             "recovery": ("bench_recovery:bench_recovery", "Measure how long a start takes on a large journal."),

@@ -82,12 +82,13 @@ def run(intents: int = 5000, config: str | None = None) -> Report:
 
 def _row(name: str, intents: int, in_flight: int, config: str | None, *, durable: bool, logged: bool) -> Row:
     with tempfile.TemporaryDirectory(prefix="router-bench-") as home, _logging(Path(home), logged):
-        settings = load_settings(config, overrides=_overrides(home))
+        settings = load_settings(config, overrides=overrides(home))
         journal = None if durable else MemoryJournal(SystemClock())
         return asyncio.run(_measure(name, settings, journal, intents, in_flight))
 
 
-def _overrides(home: str) -> dict[str, Any]:
+def overrides(home: str) -> dict[str, Any]:
+    """Return the settings that every row runs with: a still market, and limits that a flood does not reach."""
     return {
         "execution.home": home,
         "execution.portfolio_preset": "",

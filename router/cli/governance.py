@@ -21,8 +21,9 @@ from router.governance.catalogue import Entry, catalogue
 from router.governance.go_no_go import APPROVED, RISK_OVERRIDE
 from router.governance.register import register
 from router.journal.statistics import limits_set, triggered
-from router.risk.limits import limit_files, read_limits
-from router.settings import Settings, settings_to_builtins
+from router.risk.limit_keys import OWNERS, text_of
+from router.risk.limits import file_values, limit_files, limits_from
+from router.settings import Settings, dotted, settings_to_builtins
 
 OFF: Final = "⚠ off"
 _TITLES: Final = ("Id", "Control", "Implemented by", "Limit in force", "Triggered", "Test", "Left to do")
@@ -124,8 +125,12 @@ def in_force(settings: Settings, set_by_operators: Mapping[str, str]) -> dict[st
         for key, value in changes.items():
             values[f"safety.{key}"] += f"; {scope}: {_words(value)}"
     values["strategies"] = "; ".join(f"{name}: {_words(each)}" for name, each in strategies.items()) or OFF
-    for key, value in msgspec.structs.asdict(read_limits(limit_files(settings))).items():
-        others = [f"; {name} = {text} by an operator" for name, text in set_by_operators.items() if _names(name, key)]
+    files = limit_files(settings)
+    filed = file_values(files, settings.strategies)
+    scoped = {dotted(key): text_of(value) for key, value in filed.items() if key[0] in OWNERS}
+    scoped |= {name: f"{text} by an operator" for name, text in set_by_operators.items()}
+    for key, value in msgspec.structs.asdict(limits_from(filed, files[0])).items():
+        others = [f"; {name} = {text}" for name, text in scoped.items() if _names(name, key)]
         values[f"risk.{key}"] = _words(value) + "".join(others)
     return values
 
@@ -139,7 +144,7 @@ def _words(value: object) -> str:
     match value:
         case "off" | None:
             return OFF
-        case dict():
+        case Mapping():
             return ", ".join(f"{name} {_words(item)}" for name, item in value.items()) or "none"
         case list() | tuple():
             return ", ".join(map(str, value)) or "any"

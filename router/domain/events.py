@@ -20,16 +20,26 @@ from router.domain.report import ExecutionReport
 from router.domain.result import ExecutionResult
 
 
-class AccountMark(msgspec.Struct, frozen=True, gc=False):
+class StrategyMark(msgspec.Struct, frozen=True, gc=False):
+    """What a strategy has gained since it began, at most and when the UTC day began, in the base currency."""
+
+    gained: Decimal
+    peak: Decimal
+    day_start: Decimal
+
+
+class AccountMark(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An account at our marks just after a fill, in the base currency: what survives of peak and day start.
 
-    ``exposure`` is a fraction of equity.
+    ``exposure`` is a fraction of equity. ``strategy``: the same of the order's strategy, where it has limits on what
+    it may lose.
     """
 
     equity: Decimal
     peak_equity: Decimal
     day_start_equity: Decimal
     exposure: Decimal
+    strategy: StrategyMark | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", gc=False):
@@ -49,6 +59,15 @@ class AccountOpened(Event, frozen=True, kw_only=True, tag="account_opened"):
 
     environment: str
     balances: dict[str, Decimal]
+
+
+class AccountMarked(Event, frozen=True, kw_only=True, tag="account_marked"):
+    """An account at our marks without any order: a UTC day began, or the equity rose above what the journal knew.
+    ``strategies``: of those that have limits on what they may lose."""
+
+    environment: str
+    account: AccountMark
+    strategies: dict[str, StrategyMark] = {}
 
 
 class ReportQuarantined(Event, frozen=True, kw_only=True, tag="report_quarantined"):
@@ -271,6 +290,7 @@ TRADES: Final = (PartiallyFilled, Filled, TradeBusted, TradeCorrected)
 """The events that change what an order has traded."""
 AnyEvent: TypeAlias = (
     AccountOpened
+    | AccountMarked
     | ReportQuarantined
     | AlertRaised
     | Halted

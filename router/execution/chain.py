@@ -20,6 +20,7 @@ from router.executors.base import OrderExecutor
 from router.governance.gate import GovernanceGate
 from router.governance.go_no_go import RISK_OVERRIDE, governance_status
 from router.journal.base import Journal
+from router.logs import RouterLogger
 from router.middleware import Middleware
 from router.risk.gate import RiskGate
 
@@ -49,14 +50,18 @@ def stages(
 
 
 def dispatcher(
-    executors: Mapping[str, OrderExecutor], safeguards: Safeguards, tracker: Tracker, journal: Journal, parts: Parts
+    executors: Mapping[str, OrderExecutor],
+    safeguards: Safeguards,
+    tracker: Tracker,
+    journal: Journal,
+    log: RouterLogger,
 ) -> Dispatch:
     """Return what stands behind the stages."""
     return Dispatch(
         executors,
         tracker,
         journal,
-        parts.log,
+        log,
         halted=safeguards.last_look,
         leaving=safeguards.out_versus_in.leaving,
     )

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from router.domain.control import Controls
-from router.domain.events import AccountMark, Checkpoint
+from router.domain.events import AccountMark, Checkpoint, StrategyMark
 from router.domain.executions import Executions
 from router.domain.order import Order
 from router.domain.portfolio import Position
@@ -28,6 +28,15 @@ from router.journal.seen import SIZE, Seen
 VERSION: Final = 2
 
 
+class StrategyState(msgspec.Struct, frozen=True, array_like=True):
+    """One strategy's part of an account; ``marked`` is its last mark with the day of it."""
+
+    cash: dict[str, Decimal]
+    fees: dict[str, Decimal]
+    positions: dict[str, Position]
+    marked: tuple[date, StrategyMark] | None
+
+
 class AccountState(msgspec.Struct, frozen=True, array_like=True):
     """One environment's account as the journal knows it; ``marked`` is its last mark with the day of it."""
 
@@ -35,6 +44,7 @@ class AccountState(msgspec.Struct, frozen=True, array_like=True):
     fees: dict[str, Decimal]
     positions: dict[str, Position]
     marked: tuple[date, AccountMark] | None
+    strategies: dict[str, StrategyState] = {}
 
 
 class State(msgspec.Struct, frozen=True, array_like=True):

@@ -5,9 +5,9 @@ This module must not know how the pipeline is put together, started or stopped, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from router.domain.control import Closure, Halt, HaltScope, Ordered
 from router.domain.events import OrderEvent
@@ -19,11 +19,15 @@ from router.execution.engine import Engine
 from router.execution.health import health
 from router.execution.operate import Operations
 from router.execution.orders import Orders
+from router.execution.risk_desk import RiskDesk
+from router.execution.safeguards import Safeguards
 from router.execution.venues import Venues
 from router.journal.base import Journal
 from router.market.quotes import MarketData
 from router.risk.account import Account
-from router.risk.gate import RiskGate, RiskSnapshot
+from router.risk.gate import RiskSnapshot
+from router.risk.limits import LiveRiskLimits
+from router.safety.guard import Control
 from router.settings import Settings
 
 NOT_RUNNING: Final = "The pipeline is not running: use it inside `async with ExecutionPipeline(…)`."
@@ -41,7 +45,8 @@ class Console:
     _journal: Journal
     _operations: Operations
     _orders: Orders
-    _risk: RiskGate
+    _risk: RiskDesk
+    _safeguards: Safeguards
     _venues: Venues
 
     # -- halts and sessions --------------------------------------------------------------------------------
@@ -133,10 +138,44 @@ class Console:
         """Return what was paid in fees, by currency."""
         return dict(self._account_of(self.env).portfolio.fees)
 
-    def risk_snapshot(self) -> RiskSnapshot:
-        """Measure the default environment's account at current marks."""
-        self._account_of(self.env)
-        return self._risk.snapshot(self.env)
+    def risk_snapshot(self, environment: str | None = None) -> RiskSnapshot:
+        """Measure an environment's account, by default the pipeline's, at current marks."""
+        environment = self.env if environment is None else environment
+        self._account_of(environment)
+        return self._risk.gate.snapshot(environment)
+
+    @property
+    def controls(self) -> Sequence[Control]:
+        """The order-level controls, in the order in which they are asked."""
+        return self._safeguards.controls
+
+    # -- limits --------------------------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> LiveRiskLimits:
+        """The limits in force; what they hold cannot be changed through it (``controls.md`` A11)."""
+        return self._risk.book.current
+
+    def risk_report(self) -> dict[str, Any]:
+        """Return how every account stands, every limit in force by its key, and which of them operators have set."""
+        return {
+            "environments": {name: self.risk_snapshot(name) for name in self._accounts},
+            "limits": self._risk.book.flat(),
+            "overrides": self._risk.book.overrides,
+            "closed_sessions": self.closed_sessions(),
+        }
+
+    async def set_limit(self, key: str, value: str, *, operator: str, reason: str) -> tuple[str | None, str]:
+        """Set one limit until the files' own value changes; see ``RiskDesk.set``."""
+        self._require_running()
+        return await self._risk.set(key, value, operator=operator, reason=reason)
+
+    async def reload_limits(self) -> dict[str, tuple[str | None, str | None]]:
+        """Read the limits' files again, all or nothing; see ``RiskDesk.reload``."""
+        self._require_running()
+        return await self._risk.reload()
+
+    # -- health --------------------------------------------------------------------------------------------
 
     def health(self) -> dict[str, dict[str, object]]:
         """Return each check as ``{"ok": …, "detail": …}``."""

@@ -8,7 +8,7 @@ gates or the public API.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -50,6 +50,7 @@ STOPPED: Final = (
 class Engine:
     """Starts, runs and stops the parts of one pipeline.
 
+    ``register()`` returns the governance register, which every answer carries.
     ``on_end(error)`` is called once when the engine has ended, with what anyone still waiting should be told.
     """
 
@@ -67,6 +68,7 @@ class Engine:
         watchdog: Watchdog,
         clock: Clock,
         log: RouterLogger,
+        register: Callable[[], dict[str, str]],
         on_end: Callable[[RouterError], None],
     ) -> None:
         self.lock = lock
@@ -83,13 +85,15 @@ class Engine:
         self._watchdog = watchdog
         self._clock = clock
         self._log = log
+        self._register = register
         self._on_end = on_end
         self._stop = anyio.Event()
         self._background: TaskGroup
         self._runner: asyncio.Task[None] | None = None
         self._arrivals: MemoryObjectReceiveStream[Any]
         self._intake: Intake
-        self._enforce: Callable[[], Coroutine[Any, Any, None]]
+        self._recovered: Callable[[], None]
+        self._companions: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
         self.conductor: Conductor[ExecutionResult] = Conductor(journal, self.spawn)
         journal.on_durable = self._durable
         journal.on_failure = self._failed
@@ -98,11 +102,13 @@ class Engine:
         self,
         intake: Intake,
         arrivals: MemoryObjectReceiveStream[Any],
-        enforce: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        recovered: Callable[[], None],
+        companions: Sequence[Callable[[], Coroutine[Any, Any, None]]],
     ) -> None:
         """Take the lock, replay, recover, start the background; on failure everything is released again.
 
-        ``enforce`` ends in the background what works in spite of an earlier run's halts.
+        ``recovered`` is called once the journal's state is known; ``companions`` run beside the intake.
 
         Raises:
             JournalError: the journal is locked, unreadable or not trustworthy.
@@ -110,7 +116,8 @@ class Engine:
         """
         if self._stop.is_set():
             raise ExecutionPipelineError("A pipeline runs once: create a new one on the same journal.")
-        self._intake, self._arrivals, self._enforce = intake, arrivals, enforce
+        self._intake, self._arrivals = intake, arrivals
+        self._recovered, self._companions = recovered, tuple(companions)
         try:
             self.lock.acquire()
             await self._recover()
@@ -132,6 +139,7 @@ class Engine:
         await self.journal.open(self._tracker.replay, self._tracker.load)
         for reason in self.journal.passed_over:
             self._log.warning("checkpoint_passed_over", reason=reason)
+        self._recovered()
         for name in self._accounts.keys() - self._tracker.ledger.opened - self._venues.reconcilers.keys():
             self._tracker.open_account(name, self._accounts[name].portfolio)
         for name, executor in self._executors.items():
@@ -153,6 +161,7 @@ class Engine:
             else:
                 self._tracker.unknown(client_order_id, UNKNOWN_AFTER_RESTART)
         submission = resumed(pending)
+        submission.governance = self._register()
         self._tracker.answer(submission, accepted(submission, self._tracker))
         self._log.warning("answered_after_restart", run_id=pending.run_id, client_order_id=client_order_id)
 
@@ -217,7 +226,8 @@ class Engine:
                 await ready.wait()
                 if self.feed_error is None:
                     await self._venues.compared()
-                    background.start_soon(self._enforce)
+                    for companion in self._companions:
+                        background.start_soon(companion)
                     background.start_soon(self._intake.run, self._arrivals)
                     started.set_result(None)
                     await self._stop.wait()

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 
 import msgspec
 
-from router.domain.events import TRADES, AccountMark, OrderEvent, TradeBusted, TradeCorrected
+from router.domain.events import TRADES, AccountMark, OrderEvent, StrategyMark, TradeBusted, TradeCorrected
 from router.domain.order import ZERO, Order
 from router.domain.portfolio import Portfolio
-from router.execution.checkpoints import AccountState
+from router.execution.checkpoints import AccountState, StrategyState
 from router.risk.account import Account, quote_of
 
 
@@ -29,7 +30,9 @@ class Ledger:
     def __init__(self, accounts: Mapping[str, Account]) -> None:
         self._accounts = accounts
         self._portfolios = {name: account.portfolio for name, account in accounts.items()}
+        self._unused: dict[str, dict[str, Portfolio]] = {}  # strategies' parts of environments that are not enabled
         self._marks: dict[str, tuple[date, AccountMark]] = {}
+        self._strategy_marks: dict[tuple[str, str], tuple[date, StrategyMark]] = {}
         self.opened: set[str] = set()
         """The environments whose account the journal has opened."""
 
@@ -43,20 +46,60 @@ class Ledger:
         portfolio = self._portfolios.get(order.environment)
         if portfolio is not None and isinstance(event, TRADES):
             _book(portfolio, order, event)
+            if order.strategy_key:
+                part = self._part(order.environment, order.strategy_key)
+                part.day = part.day or event.ts_recorded.date()  # it began that day with nothing
+                _book(part, order, event)
         account = self._accounts.get(order.environment)
         if account is not None:
-            account.holds.set(order, order.worst_leaves)
+            account.hold(order, order.worst_leaves)
 
-    def mark(self, environment: str, day: date) -> AccountMark:
-        """Mark an account to market and return what an event of ``day`` is to remember of it."""
-        mark = self._accounts[environment].account_mark(day)
-        self._marks[environment] = day, mark
+    def mark(self, environment: str, day: date, strategy: str | None = None) -> AccountMark:
+        """Mark an account to market, and its ``strategy`` if what it loses is limited; returns what an event of ``day``
+        is to remember of it."""
+        account = self._accounts[environment]
+        mark = account.account_mark(day)
+        if strategy and account.limits_losses(strategy):
+            mark = msgspec.structs.replace(mark, strategy=account.note_strategy(strategy, day))
+        self._keep(environment, day, mark, {strategy or "": mark.strategy})
         return mark
 
-    def remember(self, environment: str, day: date, mark: AccountMark) -> None:
-        """Take over a journaled mark."""
+    def marks(self, environment: str, day: date) -> tuple[AccountMark, dict[str, StrategyMark]]:
+        """Mark an account to market and every strategy in it whose losses are limited."""
+        account = self._accounts[environment]
+        noted = {name: account.note_strategy(name, day) for name in account.strategies if account.limits_losses(name)}
+        found = {name: mark for name, mark in noted.items() if mark is not None}
+        mark = account.account_mark(day)
+        self._keep(environment, day, mark, found)
+        return mark, found
+
+    def remember(
+        self,
+        environment: str,
+        day: date,
+        mark: AccountMark,
+        strategies: Mapping[str, StrategyMark | None] = MappingProxyType({}),
+    ) -> None:
+        """Take over a journaled mark, and those of some strategies."""
         self._portfolio(environment).restore(day, mark)
-        self._marks[environment] = day, mark
+        for name, each in strategies.items():
+            if each is not None:
+                part = self._part(environment, name)
+                part.day, part.day_start_equity = day, each.day_start
+                part.peak_equity = max(part.peak_equity, each.peak)
+        self._keep(environment, day, mark, strategies)
+
+    def journaled_mark(self, environment: str) -> tuple[date, AccountMark] | None:
+        """Return what the journal remembers of an account: its last mark, and the day of it."""
+        return self._marks.get(environment)
+
+    def _keep(
+        self, environment: str, day: date, mark: AccountMark, strategies: Mapping[str, StrategyMark | None]
+    ) -> None:
+        self._marks[environment] = day, msgspec.structs.replace(mark, strategy=None)
+        for name, each in strategies.items():
+            if each is not None:
+                self._strategy_marks[environment, name] = day, each
 
     def recount(self, environment: str, day: date, equity: Decimal) -> None:
         """Count an account's drawdown from ``equity`` on, whatever its peak was."""
@@ -79,16 +122,42 @@ class Ledger:
             portfolio.fees, portfolio.positions = dict(account.fees), dict(account.positions)
             if account.marked is not None:
                 self.remember(name, *account.marked)
+            for strategy, part in account.strategies.items():
+                portfolio = self._part(name, strategy)
+                portfolio.cash, portfolio.fees = dict(part.cash), dict(part.fees)
+                portfolio.positions = dict(part.positions)
+                portfolio.day = date.min  # whatever it had gained before counts to no day that is to come
+                if part.marked is not None:
+                    day, mark = part.marked
+                    portfolio.day, portfolio.day_start_equity, portfolio.peak_equity = day, mark.day_start, mark.peak
+                    self._strategy_marks[name, strategy] = part.marked
         for order in orders:
             if order.environment in self._accounts:
-                self._accounts[order.environment].holds.set(order, order.worst_leaves)
+                self._accounts[order.environment].hold(order, order.worst_leaves)
 
     def _portfolio(self, environment: str) -> Portfolio:
         return self._portfolios.setdefault(environment, Portfolio({}))
 
+    def _part(self, environment: str, strategy: str) -> Portfolio:
+        """Return what a strategy has traded in an environment."""
+        account = self._accounts.get(environment)
+        if account is not None:
+            return account.strategy(strategy).portfolio
+        return self._unused.setdefault(environment, {}).setdefault(strategy, Portfolio({}))
+
+    def _parts(self, environment: str) -> dict[str, Portfolio]:
+        account = self._accounts.get(environment)
+        if account is None:
+            return self._unused.get(environment, {})
+        return {name: book.portfolio for name, book in account.strategies.items() if book.portfolio.positions}
+
     def _state(self, name: str) -> AccountState:
         portfolio = self._portfolios[name]
-        return AccountState(portfolio.cash, portfolio.fees, portfolio.positions, self._marks.get(name))
+        strategies = {
+            strategy: StrategyState(part.cash, part.fees, part.positions, self._strategy_marks.get((name, strategy)))
+            for strategy, part in self._parts(name).items()
+        }
+        return AccountState(portfolio.cash, portfolio.fees, portfolio.positions, self._marks.get(name), strategies)
 
 
 def _book(portfolio: Portfolio, order: Order, event: OrderEvent) -> None:

@@ -38,13 +38,14 @@ from router.execution.environments import Parts, accounts_for, executor_for, fee
 from router.execution.event_log import EventLog
 from router.execution.intake import Intake, Request
 from router.execution.operate import AccountView, Operations
+from router.execution.risk_desk import RiskDesk
 from router.execution.safeguards import Safeguards, sanity_of
 from router.execution.tracker import Tracker
 from router.execution.upkeep import Upkeep
 from router.execution.validation import intent_for
 from router.execution.venues import Venues
 from router.execution.waiting import Answers, Endings, order_events, resolve
-from router.governance.go_no_go import LIVE
+from router.governance.go_no_go import LIVE, RISK_OVERRIDE, governance_status
 from router.ids import session_id
 from router.journal.base import Journal
 from router.journal.lock import HomeLock
@@ -54,8 +55,8 @@ from router.logs import get_logger
 from router.market.feeds import Feed
 from router.market.instruments import load_instruments
 from router.market.quotes import MarketData
-from router.middleware import compose
-from router.risk.gate import RiskGate
+from router.middleware import Next, compose
+from router.risk.limit_book import LimitBook
 from router.risk.limits import limit_files, read_limits
 from router.settings import Settings, load_settings
 from router.watchers.watchdog import Watchdog
@@ -93,7 +94,6 @@ class ExecutionPipeline(Console):
         self.home = self.settings.home_path
         self.journal_path = self.home / "journal.db"
         self.market = MarketData(self.clock, sanity_of(self.settings.safety))
-        self.limits = read_limits(limit_files(self.settings))
         self.instruments = load_instruments(self.settings.instruments_path)
         self._intents: MemoryObjectSendStream[Any] | None = None
         self._log = get_logger(session_id=self.session_id, env=self.env)
@@ -101,8 +101,8 @@ class ExecutionPipeline(Console):
         self._answers = Answers()
         self._endings = Endings(self.clock)
         self._event_log = EventLog(self._log)
-        refused = refusals(self.settings)
-        self._accounts = accounts_for(self.settings, self.limits, self.market, refused)
+        refused, limits = refusals(self.settings), read_limits(limit_files(self.settings), self.settings.strategies)
+        self._accounts = accounts_for(self.settings, limits, self.market, refused)
         watch = self.settings.watchers
         self._watchdog = Watchdog(Windows(watch.submitted_window_s, watch.partial_window_s), self.clock, self._log)
         self._tracker = Tracker(
@@ -126,17 +126,30 @@ class ExecutionPipeline(Console):
             reconcile_s=self.settings.testnet.reconcile_s,
         )
         self._feed = feed or feed_for(parts)
-        self._wire(parts)
+        self._wire(self._chain(parts))
 
-    def _wire(self, parts: Parts) -> None:
-        """Make the engine and the ways in: the intake with the chain behind it, and the lane for cancels beside it."""
-        self._risk = RiskGate(self.limits, self._accounts, lambda: self.clock.now().date())
+    def _chain(self, parts: Parts) -> Next:
+        """Make the gates, what stands beside them, and the chain."""
         alarm = Alarm(self._tracker.alert, self.clock)
+        self._risk = RiskDesk(
+            LimitBook(limit_files(self.settings), self.settings.strategies, self._tracker.standing),
+            self._accounts,
+            self._tracker,
+            self._journal,
+            self.market,
+            alarm,
+            self.clock,
+            on_closed=lambda: self._engine.spawn(self._operations.enforce),
+        )
         self._safeguards = Safeguards(parts, self._accounts, self._venues, self._tracker, alarm, self._counted())
         self.stages = stages(
-            parts, self._executors, self._venues, self._safeguards, self._risk, self._tracker, self._journal
+            parts, self._executors, self._venues, self._safeguards, self._risk.gate, self._tracker, self._journal
         )
-        last = dispatcher(self._executors, self._safeguards, self._tracker, self._journal, parts)
+        last = dispatcher(self._executors, self._safeguards, self._tracker, self._journal, self._log)
+        return compose(list(self.stages.values()), last)
+
+    def _wire(self, chain: Next) -> None:
+        """Make the engine and the ways in: the intake with the chain behind it, and the lane for cancels beside it."""
         self._engine = Engine(
             lock=HomeLock(self.home),
             journal=self._journal,
@@ -149,10 +162,11 @@ class ExecutionPipeline(Console):
             watchdog=self._watchdog,
             clock=self.clock,
             log=self._log,
+            register=lambda: governance_status({RISK_OVERRIDE: self.settings.governance.risk_check_override}),
             on_end=self._ended,
         )
         self._intake = Intake(
-            compose(list(self.stages.values()), last),
+            chain,
             self._engine.conductor,
             self._journal,
             self._orders.seen,
@@ -183,7 +197,7 @@ class ExecutionPipeline(Console):
             venues=venue_names(self.settings),
             symbols=self.instruments.keys(),
             strategies=self.settings.strategies,
-            account=AccountView(lambda _: None, lambda environment: self._account_of(environment).equity()),
+            account=AccountView(self._risk.gate.still_closed_by, lambda name: self._account_of(name).equity()),
             resumed=self._safeguards.resumed,
         )
         self._watchdog.attach(self._executors, Upkeep(self._tracker, self._cancels, self.clock))
@@ -197,7 +211,12 @@ class ExecutionPipeline(Console):
         capacity = self.settings.execution.intake_capacity
         self._intents, arrivals = anyio.create_memory_object_stream[Any](capacity)
         try:
-            await self._engine.start(self._intake, arrivals, self._operations.enforce)
+            await self._engine.start(
+                self._intake,
+                arrivals,
+                recovered=self._risk.book.start,
+                companions=(self._operations.enforce, self._risk.monitor.run),
+            )
         except BaseException:
             self._intents.close()
             arrivals.close()
@@ -227,6 +246,7 @@ class ExecutionPipeline(Console):
     def _published(self, event: OrderEvent, order: Order | None) -> None:
         self._event_log.write(event, order)
         self._safeguards.published(event, order)
+        self._risk.monitor.moved()
         if order is not None:
             self._endings.tell(order)
 

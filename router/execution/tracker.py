@@ -19,6 +19,7 @@ from router.domain.enums import ExecType, ExecutionStatus, Severity
 from router.domain.events import (
     TRADES,
     AccountMark,
+    AccountMarked,
     AccountOpened,
     AlertRaised,
     AmendmentAnswered,
@@ -121,7 +122,8 @@ class Tracker:
             environment=submission.environment,
             session_id=submission.session_id,
             reference=submission.reference,
-            account=self.ledger.mark(order.environment, order.created_at.date()),
+            risk_skipped=submission.skip_risk_check,
+            account=self.ledger.mark(order.environment, order.created_at.date(), order.strategy_key),
         )
         self._record(event, order)
         self.orders.decide(order, event)
@@ -276,6 +278,8 @@ class Tracker:
         """Fold one journaled event of an earlier run into the state."""
         if isinstance(event, AccountOpened):
             self.ledger.open(event.environment, event.balances)
+        elif isinstance(event, AccountMarked):
+            self.ledger.remember(event.environment, event.ts_recorded.date(), event.account, event.strategies)
         elif isinstance(event, Checkpoint):
             checkpoints.compare(self._journal.path, event, self.state)
         if not isinstance(event, OrderEvent) or event.client_order_id is None:
@@ -296,7 +300,8 @@ class Tracker:
             self._remember(event, order)
             mark: AccountMark | None = getattr(event, "account", None)
             if mark is not None:
-                self.ledger.remember(order.environment, event.ts_recorded.date(), mark)
+                about = {order.strategy_key: mark.strategy} if order.strategy_key else {}
+                self.ledger.remember(order.environment, event.ts_recorded.date(), mark, about)
             self.orders.show(order)
 
     # -- checkpoints ---------------------------------------------------------------------------------------
@@ -367,7 +372,7 @@ class Tracker:
             "leaves_quantity": changed.leaves_quantity,
         }
         if isinstance(event, TRADES):
-            fields["account"] = self.ledger.mark(order.environment, event.ts_recorded.date())
+            fields["account"] = self.ledger.mark(order.environment, event.ts_recorded.date(), order.strategy_key)
         self._record(msgspec.structs.replace(event, **fields), changed)
         self._deciding -= 1
         return changed

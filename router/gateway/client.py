@@ -190,9 +190,20 @@ class RouterClient:
         """Return the status of every governance key."""
         return await self._ask("GET", "/v1/governance", dict[str, str])
 
-    async def risk(self) -> dict[str, Any]:
-        """Return equity, drawdown, exposure and every limit with its headroom."""
-        return await self._ask("GET", "/v1/risk", dict[str, Any])
+    async def risk(self, environment: str | None = None) -> dict[str, Any]:
+        """Return equity, drawdown, exposure and every limit with its headroom; of the router's own environment unless
+        another is named."""
+        query = {} if environment is None else {"environment": environment}
+        return await self._ask("GET", "/v1/risk", dict[str, Any], query=query)
+
+    async def risk_report(self) -> dict[str, Any]:
+        """Return the same of every environment with an account, and every limit in force by its key."""
+        return await self._ask("GET", "/v1/risk/report", dict[str, Any])
+
+    async def set_limit(self, key: str, value: str, *, operator: str, reason: str) -> dict[str, str | None]:
+        """Set one limit; returns its key, old and new value once that is durable."""
+        body = msgspec.json.encode({"key": key, "value": value, "operator": operator, "reason": reason})
+        return await self._ask("POST", "/v1/risk", dict[str, str | None], body=body)
 
     async def _ask(
         self,

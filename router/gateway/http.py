@@ -20,8 +20,8 @@ from router.domain.intent import intent_from
 from router.domain.order import order_document
 from router.errors import ExecutionPipelineError, JournalError, RouterError
 from router.execution.pipeline import ExecutionPipeline
+from router.gateway import operate, risk
 from router.gateway.messages import PIPELINE, ProblemError, answer, body_of, fields_of, problem
-from router.gateway.operate import routes, stopped
 from router.governance.go_no_go import RISK_OVERRIDE, governance_status
 from router.governance.register import register
 from router.logs import get_logger, log_health
@@ -48,11 +48,11 @@ def make_app(pipeline: ExecutionPipeline) -> web.Application:
             web.post("/v1/cancel_all", _cancel_all),
             web.get("/v1/governance", _governance),
             web.get("/v1/governance/register", _register),
-            web.get("/v1/risk", _risk),
             web.get("/v1/statuses", _statuses),
             web.get("/v1/status", _status),
             web.get("/health", _health),
-            *routes(),
+            *operate.routes(),
+            *risk.routes(),
         ]
     )
     return app
@@ -179,10 +179,6 @@ async def _register(request: web.Request) -> web.Response:
     return answer(register(settings.governance.risk_check_override, origin))
 
 
-async def _risk(request: web.Request) -> web.Response:
-    return answer(request.app[PIPELINE].risk_snapshot())
-
-
 async def _statuses(request: web.Request) -> web.Response:
     return answer(list(status_table(request.query.get("lang", "en")).values()))
 
@@ -207,7 +203,7 @@ async def _status(request: web.Request) -> web.Response:
             "open_orders": len(open_orders),
             "outcome_unknown": sum(order.outcome_unknown for order in open_orders),
             "partially_filled": sum(order.status is ExecutionStatus.PARTIALLY_FILLED for order in open_orders),
-            **stopped(pipeline),
+            **operate.stopped(pipeline),
             **_account(pipeline),
         }
     )
@@ -216,10 +212,10 @@ async def _status(request: web.Request) -> web.Response:
 def _account(pipeline: ExecutionPipeline) -> dict[str, Any]:
     """Return the default environment's account; one without an executor has none."""
     try:
-        risk = pipeline.risk_snapshot()
+        snapshot = pipeline.risk_snapshot()
     except ExecutionPipelineError:
         return {"positions": {}, "fees": {}, "risk": None}
-    return {"positions": pipeline.positions(), "fees": pipeline.fees(), "risk": risk}
+    return {"positions": pipeline.positions(), "fees": pipeline.fees(), "risk": snapshot}
 
 
 def _checks(pipeline: ExecutionPipeline) -> dict[str, Any]:

@@ -7,21 +7,21 @@ This module must not know limits.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 
-from router.domain.events import AccountMark
-from router.domain.order import ZERO
+from router.domain.events import AccountMark, StrategyMark
+from router.domain.order import ZERO, Order
 from router.domain.portfolio import Portfolio
 from router.market.quotes import MarketData
-from router.risk.holds import Holds
+from router.risk.book import Book
 
 _ONE = Decimal(1)
-_INFINITE = Decimal("Infinity")
 _PIVOTS = ("BTC", "ETH")
 
 
-class Account:
+class Account(Book):
     """Positions plus working orders, valued at our marks.
 
     Args:
@@ -32,10 +32,13 @@ class Account:
     """
 
     def __init__(
-        self, portfolio: Portfolio, market: MarketData, base_currency: str, fixed_rates: dict[str, Decimal]
+        self, portfolio: Portfolio, market: MarketData, base_currency: str, fixed_rates: Mapping[str, Decimal]
     ) -> None:
-        self.portfolio = portfolio
-        self.holds = Holds()
+        super().__init__(portfolio, self.mark, self.rate)
+        self.strategies: dict[str, Book] = {}
+        """The part of each strategy that holds or works something, or ever traded."""
+        self.limits_losses: Callable[[str], bool] = lambda _: False
+        """Whether what a strategy may lose is limited."""
         self._market = market
         self._base = base_currency
         self._fixed = fixed_rates
@@ -92,36 +95,42 @@ class Account:
             self._last_marks[symbol] = quote.mid * rate
         return self._last_marks.get(symbol)
 
-    def equity(self) -> Decimal:
-        """Cash and positions in the base currency; what cannot be valued counts as nothing."""
-        total = ZERO
-        for currency, amount in self.portfolio.cash.items():
-            total += amount * (self.rate(currency) or ZERO)
-        for symbol, held in self.portfolio.positions.items():
-            if held.quantity:
-                total += held.quantity * (self.mark(symbol) or ZERO)
-        return total
+    def note_equity(self, today: date, equity: Decimal) -> bool:
+        """Let ``equity`` count for peak and day start; False when it tells nothing, as a position is missing from it or
+        the account has not begun."""
+        if not self.portfolio.cash or not self.is_valued:
+            return False
+        self.portfolio.mark(today, equity)
+        return True
 
-    def note_equity(self, today: date, equity: Decimal) -> None:
-        """Let ``equity`` count for peak and day start, unless a position is missing from it."""
-        held = ((symbol, position.quantity) for symbol, position in self.portfolio.positions.items())
-        if all(self.mark(symbol) is not None for symbol, quantity in held if quantity):
-            self.portfolio.mark(today, equity)
+    # -- strategies ----------------------------------------------------------------------------------------
 
-    def worst_notionals(self) -> dict[str, Decimal]:
-        """The largest absolute value, by symbol, that each position can reach through its working orders."""
-        found: dict[str, Decimal] = {}
-        positions = self.portfolio.positions
-        for symbol in positions.keys() | self.holds.by_symbol.keys():
-            worst = self.holds.working(symbol).worst(self.portfolio.position(symbol).quantity)
-            if worst:
-                mark = self.mark(symbol)
-                found[symbol] = worst * mark if mark is not None else _INFINITE
-        return found
+    def strategy(self, name: str) -> Book:
+        """Return a strategy's part, which begins with nothing."""
+        book = self.strategies.get(name)
+        if book is None:
+            book = self.strategies[name] = Book(Portfolio({}), self.mark, self.rate)
+        return book
 
-    def exposure(self) -> Decimal:
-        """The sum of the symbols' worst cases in the base currency."""
-        return sum(self.worst_notionals().values(), ZERO)
+    def hold(self, order: Order, leaves: Decimal) -> None:
+        """Hold ``leaves`` for ``order``, in the account and in its strategy's part; 0 releases it."""
+        self.holds.set(order, leaves)
+        name = order.strategy_key
+        if not name:
+            return
+        book = self.strategy(name)
+        book.holds.set(order, leaves)
+        if not len(book.holds) and not book.portfolio.positions:  # names come from outside: only who trades stays
+            del self.strategies[name]
+
+    def note_strategy(self, name: str, today: date) -> StrategyMark | None:
+        """Let what a strategy has gained count for its peak and day start; None when it cannot be valued."""
+        book = self.strategies.get(name)
+        if book is None or not book.is_valued:
+            return None
+        portfolio, gained = book.portfolio, book.equity()
+        portfolio.mark(today, gained)
+        return StrategyMark(gained, portfolio.peak_equity, portfolio.day_start_equity)
 
     def account_mark(self, today: date) -> AccountMark:
         """Mark the account to market and return what the journal should remember of it."""

@@ -1,12 +1,15 @@
 """The limits as arithmetic: what an order would make of each, and which would break (spec §5, runbook §8.2).
 
-Equal to a limit passes for sizes; reaching it blocks for drawdown and daily loss. An order that strictly reduces
-its position is exempt from exposure, concentration and open orders; flagged ``reduce_only``, from drawdown and
-daily loss too. This module must not know stages, holds' lifetimes or wordings beyond the violations'.
+The same rules count for the environment's account and, where they are stated, for the strategy's own part of it. Equal
+to a limit passes for sizes; reaching it blocks for drawdown and daily loss. An order that strictly reduces its position
+is exempt from position, exposure, concentration and open orders; flagged ``reduce_only``, from every limit: what it can
+do is bounded by a position that the limits have let come about. This module must not know stages, holds' lifetimes or
+wordings beyond the violations'.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -16,9 +19,8 @@ from router.domain.market import Quote
 from router.domain.order import ZERO, Order
 from router.domain.result import Limit, Violation
 from router.risk.account import Account, base_of, quote_of
-from router.risk.limits import LiveRiskLimits
-
-_INFINITE = Decimal("Infinity")
+from router.risk.book import INFINITE, Book
+from router.risk.limits import LiveRiskLimits, StrategyLimits
 
 
 class Assessment(NamedTuple):
@@ -49,34 +51,97 @@ class _Rule(NamedTuple):
         return Limit(self.name, self.value, self.limit, self.limit - self.value)
 
 
+class _Scope(NamedTuple):
+    """Whose limits are measured: the account's, or one strategy's part; ``prefix`` is what their names begin with.
+
+    ``equity`` is the account's, which fractions are of.
+    """
+
+    prefix: str
+    book: Book
+    limits: LiveRiskLimits | StrategyLimits
+    equity: Decimal
+    lost: Decimal
+    lost_today: Decimal
+
+
 def assess(order: Order, reference: Quote, account: Account, limits: LiveRiskLimits, today: date) -> Assessment | None:
     """Return None when ``order`` keeps every limit, else all of them as measured, in the order they are reported."""
-    equity = account.equity()
-    account.note_equity(today, equity)
-    worst = account.worst_notionals()
-    rules = [
-        *_reduce_only_rules(order, account),
-        *_account_rules(order, account, limits, equity),
-        *_size_rules(order, account, limits, equity, worst),
-        *_order_rules(order, reference, account, limits),
-    ]
+    rules = list(_rules(order, reference, account, limits, today))
     violations = [Violation(rule.message, rule.measured) for rule in rules if rule.broken]
     if not violations:
         return None
-    return Assessment([rule.measured for rule in rules], violations, _share(sum(worst.values(), ZERO), equity))
+    return Assessment([rule.measured for rule in rules], violations, current_exposure(account))
+
+
+def measured(order: Order, reference: Quote, account: Account, limits: LiveRiskLimits, today: date) -> list[Limit]:
+    """Return every limit as ``order`` would make it, broken or not."""
+    return [rule.measured for rule in _rules(order, reference, account, limits, today)]
+
+
+def current_exposure(account: Account) -> Decimal:
+    """Return positions plus working orders in their worst case, as a fraction of equity."""
+    return _share(account.exposure(), account.equity())
+
+
+def _rules(order: Order, reference: Quote, account: Account, limits: LiveRiskLimits, today: date) -> Iterator[_Rule]:
+    flagged = order.reduce_only and reduces(order, account)
+    yield from _reduce_only_rules(order, account)
+    for scope in _scopes(account, limits, today, order.strategy_key):
+        reducing = flagged or reduces(order, scope.book)
+        yield from _loss_rules(scope, flagged)
+        yield from _size_rules(order, account, scope, reducing)
+        yield from _order_rules(order, reference, account, scope, flagged, reducing)
+
+
+def _scopes(account: Account, limits: LiveRiskLimits, today: date, strategy: str | None) -> Iterator[_Scope]:
+    equity = account.equity()
+    tells = account.note_equity(today, equity)  # else a position without a price would look like a loss
+    losses = (drawdown(account, equity), daily_loss(account, equity)) if tells else (ZERO, ZERO)
+    yield _Scope("", account, limits, equity, *losses)
+    own = limits.strategies.get(strategy) if strategy else None
+    if own is None or not strategy:
+        return
+    book = account.strategies.get(strategy) or account.strategy(strategy)
+    lost, lost_today = strategy_losses(account, strategy, today)
+    yield _Scope(f"strategies.{strategy}.", book, own, equity, lost, lost_today)
+
+
+def strategy_losses(account: Account, strategy: str, today: date) -> tuple[Decimal, Decimal]:
+    """Return what a strategy has lost since it had gained most, and today, as fractions of the account's equity at
+    00:00 UTC; what cannot be valued tells nothing."""
+    start, mark = account.portfolio.day_start_equity, account.note_strategy(strategy, today)
+    if mark is None or start <= 0:
+        return ZERO, ZERO
+    return (mark.peak - mark.gained) / start, (mark.day_start - mark.gained) / start
 
 
 def account_limits(account: Account, limits: LiveRiskLimits, today: date) -> list[Limit]:
-    """Measure the account as it is, without a new order, for ``risk_snapshot``."""
-    equity = account.equity()
-    account.note_equity(today, equity)
-    values = [
-        ("max_drawdown", drawdown(account, equity), limits.max_drawdown),
-        ("max_daily_loss", daily_loss(account, equity), limits.max_daily_loss),
-        ("max_exposure", _share(account.exposure(), equity), limits.max_exposure),
-        ("max_open_orders", Decimal(len(account.holds)), Decimal(limits.max_open_orders)),
+    """Measure everything as it is, without a new order: the account, what is held or worked, every strategy's part."""
+    found: list[Limit] = []
+    names = [name for name in limits.strategies if name in account.strategies]
+    for strategy in (None, *names):
+        *_, scope = _scopes(account, limits, today, strategy)
+        found += _standing(scope)
+    return found
+
+
+def _standing(scope: _Scope) -> list[Limit]:
+    worst, own = scope.book.worst_notionals(), scope.limits
+    values: list[tuple[str, Decimal, Decimal | None]] = [
+        ("max_drawdown", scope.lost, own.max_drawdown),
+        ("max_daily_loss", scope.lost_today, own.max_daily_loss),
+        ("max_exposure", _share(sum(worst.values(), ZERO), scope.equity), own.max_exposure),
+        ("max_open_orders", Decimal(len(scope.book.holds)), _count(own.max_open_orders)),
     ]
-    return [Limit(name, value, limit, limit - value) for name, value, limit in values]
+    for symbol in sorted(scope.book.symbols):
+        size = scope.book.worst(symbol), own.for_symbol("max_position_size", symbol)
+        values.append((f'max_position_size."{symbol}"', *size))
+    for asset in sorted({base_of(symbol) for symbol in worst}):
+        share = _share(sum((value for name, value in worst.items() if base_of(name) == asset), ZERO), scope.equity)
+        values.append((f"max_concentration.{asset}", share, own.max_concentration))
+    named = ((f"{scope.prefix}{name}", value, limit) for name, value, limit in values if limit is not None)
+    return [Limit(name, value, limit, limit - value) for name, value, limit in named]
 
 
 def drawdown(account: Account, equity: Decimal) -> Decimal:
@@ -91,16 +156,16 @@ def daily_loss(account: Account, equity: Decimal) -> Decimal:
     return (start - equity) / start if start > 0 else ZERO
 
 
-def reduces(order: Order, account: Account) -> bool:
+def reduces(order: Order, book: Book) -> bool:
     """Whether the order makes the position strictly smaller even if all working orders of its side fill first."""
-    wanted, reducible = _reduction(order, account)
+    wanted, reducible = _reduction(order, book)
     return wanted <= reducible
 
 
-def _reduction(order: Order, account: Account) -> tuple[Decimal, Decimal]:
+def _reduction(order: Order, book: Book) -> tuple[Decimal, Decimal]:
     """Return what the order and the working ones of its side want to trade, and what the position lets them reduce."""
-    position = account.portfolio.position(order.symbol).quantity
-    working = account.holds.working(order.symbol)
+    position = book.portfolio.position(order.symbol).quantity
+    working = book.holds.working(order.symbol)
     if order.side is OrderSide.SELL:
         return working.sells + order.leaves_quantity, max(position, ZERO)
     return working.buys + order.leaves_quantity, max(-position, ZERO)
@@ -114,55 +179,71 @@ def _reduce_only_rules(order: Order, account: Account) -> list[_Rule]:
     return [_Rule("reduce_only", "Reduce-only order would not reduce", wanted, reducible, False, False)]
 
 
-def _account_rules(order: Order, account: Account, limits: LiveRiskLimits, equity: Decimal) -> list[_Rule]:
-    """What the account has lost; an order flagged ``reduce_only`` that does reduce may always leave."""
-    exempt = order.reduce_only and reduces(order, account)
-    lost, lost_today = drawdown(account, equity), daily_loss(account, equity)
-    return [
-        _Rule("max_drawdown", "Drawdown limit breached", lost, limits.max_drawdown, True, exempt),
-        _Rule("max_daily_loss", "Daily loss limit reached", lost_today, limits.max_daily_loss, True, exempt),
-    ]
+def _loss_rules(scope: _Scope, exempt: bool) -> Iterator[_Rule]:
+    """What was lost; an order flagged ``reduce_only`` that does reduce may always leave."""
+    own = scope.limits
+    for name, message, value, limit in (
+        ("max_drawdown", "Drawdown limit breached", scope.lost, own.max_drawdown),
+        ("max_daily_loss", "Daily loss limit reached", scope.lost_today, own.max_daily_loss),
+    ):
+        if limit is not None:
+            yield _Rule(f"{scope.prefix}{name}", message, value, limit, True, exempt)
 
 
-def _size_rules(
-    order: Order, account: Account, limits: LiveRiskLimits, equity: Decimal, worst: dict[str, Decimal]
-) -> list[_Rule]:
+def _size_rules(order: Order, account: Account, scope: _Scope, reducing: bool) -> Iterator[_Rule]:
     """What the position, the exposure and the asset's share could become if everything that works fills."""
-    symbol, reducing = order.symbol, reduces(order, account)
-    low, high = account.holds.working(symbol).extremes(account.portfolio.position(symbol).quantity)
+    symbol, book, own = order.symbol, scope.book, scope.limits
+    low, high = book.holds.working(symbol).extremes(book.portfolio.position(symbol).quantity)
     leaves = order.leaves_quantity
     reached = high + leaves if order.side is OrderSide.BUY else leaves - low
-    mark = account.mark(symbol) or ZERO
-    added = max(reached * mark - worst.get(symbol, ZERO), ZERO)
-    exposure = _share(sum(worst.values(), added), equity)
+    worst, mark = book.worst_notionals(), account.mark(symbol)
+    if mark is not None:
+        added = max(reached * mark - worst.get(symbol, ZERO), ZERO)
+    else:  # without a rate the order's notional says so
+        added = INFINITE if account.rate(quote_of(symbol)) is not None else ZERO
     asset = base_of(symbol)
-    share = _share(sum((value for name, value in worst.items() if base_of(name) == asset), added), equity)
-    position_limit = limits.for_symbol("max_position_size", symbol) or ZERO
-    return [
-        _Rule("max_position_size", "Max position size exceeded", reached, position_limit, False, reducing),
-        _Rule("max_exposure", "Max exposure exceeded", exposure, limits.max_exposure, False, reducing),
-        _Rule("max_concentration", "Asset concentration too high", share, limits.max_concentration, False, reducing),
-    ]
+    in_asset = sum((value for name, value in worst.items() if base_of(name) == asset), added)
+    position_limit = own.for_symbol("max_position_size", symbol)
+    if position_limit is None and isinstance(own, LiveRiskLimits):
+        position_limit = ZERO  # default deny
+    for name, message, value, limit in (
+        ("max_position_size", "Max position size exceeded", reached, position_limit),
+        ("max_exposure", "Max exposure exceeded", _share(sum(worst.values(), added), scope.equity), own.max_exposure),
+        ("max_concentration", "Asset concentration too high", _share(in_asset, scope.equity), own.max_concentration),
+    ):
+        if limit is not None:
+            yield _Rule(f"{scope.prefix}{name}", message, value, limit, False, reducing)
 
 
-def _order_rules(order: Order, reference: Quote, account: Account, limits: LiveRiskLimits) -> list[_Rule]:
+def _order_rules(
+    order: Order, reference: Quote, account: Account, scope: _Scope, flagged: bool, reducing: bool
+) -> Iterator[_Rule]:
     """What one order may be, reducing or not, and how many may work at once."""
+    own = scope.limits
     price = order.price if order.order_type is OrderType.LIMIT else None
     if price is None:
         price = reference.touch(order.side)
     rate = account.rate(quote_of(order.symbol))
-    notional = order.quantity * price * rate if rate is not None else _INFINITE
-    quantity_limit = limits.for_symbol("max_order_quantity", order.symbol) or ZERO
-    working, allowed = Decimal(len(account.holds) + 1), Decimal(limits.max_open_orders)
-    return [
-        _Rule("max_order_quantity", "Max order quantity exceeded", order.quantity, quantity_limit, False, False),
-        _Rule("max_order_notional", "Max order notional exceeded", notional, limits.max_order_notional, False, False),
-        _Rule("max_open_orders", "Max open orders reached", working, allowed, False, reduces(order, account)),
-    ]
+    notional = order.quantity * price * rate if rate is not None else INFINITE
+    quantity_limit = own.for_symbol("max_order_quantity", order.symbol)
+    if quantity_limit is None and isinstance(own, LiveRiskLimits):
+        quantity_limit = ZERO  # default deny
+    working = Decimal(len(scope.book.holds) + 1)
+    for name, message, value, limit, exempt in (
+        ("max_order_quantity", "Max order quantity exceeded", order.quantity, quantity_limit, flagged),
+        ("max_order_notional", "Max order notional exceeded", notional, own.max_order_notional, flagged),
+        ("max_open_orders", "Max open orders reached", working, _count(own.max_open_orders), reducing),
+    ):
+        if limit is not None:
+            yield _Rule(f"{scope.prefix}{name}", message, value, limit, False, exempt)
+
+
+def _count(number: int | None) -> Decimal | None:
+    return None if number is None else Decimal(number)
 
 
 def _share(amount: Decimal, equity: Decimal) -> Decimal:
     """``amount`` as a fraction of equity; infinite when there is something but no equity."""
     if equity > 0:
         return amount / equity
-    return _INFINITE if amount else ZERO
+    return INFINITE if amount else ZERO

@@ -22,7 +22,7 @@ from router.settings.schema import (
     Watchers,
 )
 from router.settings.show import redacted_url, settings_schema, settings_to_builtins
-from router.settings.toml import display_path, toml_table, unknown_key_error
+from router.settings.toml import display_path, dotted, toml_table, unknown_key_error
 
 __all__ = [
     "Alerts",
@@ -40,6 +40,7 @@ __all__ = [
     "Watchers",
     "decimal_from",
     "display_path",
+    "dotted",
     "load_settings",
     "redacted_url",
     "settings_schema",

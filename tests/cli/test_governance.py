@@ -165,6 +165,18 @@ def test_a_control_that_is_switched_off_or_has_nobody_registered_is_shown_so(
     assert "safety.duplicate_window_s = ⚠ off" in text
 
 
+def test_the_limits_of_an_environment_and_of_a_strategy_are_shown_beside_the_accounts(run: Run, config: Path) -> None:
+    add(config, '\n[strategies.maker]\nowner = "A. Trader"\n')
+    preset = config.parent / "presets" / "smaller_orders.toml"
+    add(preset, "strategies.maker.max_exposure = 0.2\nenvironments.testnet.max_exposure = 0.5\n")
+    found = rows(report(run, config))
+    shown = found["P01"]["limits"]
+    assert shown["risk.max_exposure"].startswith("1; ")
+    assert "; strategies.maker.max_exposure = 0.2" in shown["risk.max_exposure"]
+    assert "; environments.testnet.max_exposure = 0.5" in shown["risk.max_exposure"]
+    assert found["P18"]["limits"]["risk.max_position_size"].startswith("default 1, BTC/USD 5, ")
+
+
 def test_a_limit_that_an_operator_set_is_shown_beside_the_files(run: Run, config: Path, tmp_path: Path) -> None:
     path = write(
         tmp_path / "journal.db",

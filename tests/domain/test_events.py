@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.domain import events
+from router.domain.control import Closure, Halt, HaltScope
 from router.domain.enums import ExecType, ExecutionStatus, Liquidity, Severity
 from router.domain.events import AnyEvent, OrderEvent, decode_event, encode_event
 from router.domain.report import ExecutionReport
@@ -24,7 +25,31 @@ times = st.datetimes(timezones=st.sampled_from([NOW.tzinfo, timezone(timedelta(h
 words = st.text(st.characters(codec="utf-8"), max_size=20)
 optional_words = st.none() | words
 optional_numbers = st.none() | numbers
-marks = st.builds(events.AccountMark, numbers, numbers, numbers, numbers)
+strategy_marks = st.builds(events.StrategyMark, numbers, numbers, numbers)
+marks = st.builds(events.AccountMark, numbers, numbers, numbers, numbers, st.none() | strategy_marks)
+scopes = st.sampled_from(HaltScope)
+halts = st.builds(
+    Halt,
+    scope=scopes,
+    name=words,
+    at=times,
+    operator=words,
+    reason=words,
+    allow_reducing=st.booleans(),
+    cancel=st.booleans(),
+    control=optional_words,
+    alert_id=optional_words,
+)
+closures = st.builds(
+    Closure,
+    environment=words,
+    at=times,
+    operator=words,
+    reason=words,
+    violation=optional_words,
+    alert_id=optional_words,
+    day=st.none() | st.dates(),
+)
 reports = st.builds(
     ExecutionReport,
     exec_type=st.sampled_from(ExecType),
@@ -72,7 +97,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "fee": numbers,
     "fee_currency": optional_words,
     "liquidity": st.none() | st.sampled_from(Liquidity),
-    "account": st.none() | marks,
+    "account": marks,
     "result": answers,
     "cumulative_quantity": optional_numbers,
     "corrects": words,
@@ -90,6 +115,19 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "at_seq": st.integers(1, 2**62),
     "state_digest": words,
     "state_version": st.integers(1, 1000),
+    "strategies": st.dictionaries(words, strategy_marks, max_size=3),
+    "halt": halts,
+    "scope": scopes,
+    "name": words,
+    "operator": words,
+    "closure": closures,
+    "peak_equity": optional_numbers,
+    "limits": st.dictionaries(words, words, max_size=3),
+    "key": words,
+    "old": optional_words,
+    "new": optional_words,
+    "is_override": st.booleans(),
+    "risk_skipped": st.booleans(),
 }
 
 
@@ -113,6 +151,7 @@ def test_every_event_reads_back_as_what_was_written(kind: type[AnyEvent]) -> Non
 
 def test_an_event_says_what_happened_in_the_past_tense() -> None:
     assert sorted(str(kind.__struct_config__.tag) for kind in KINDS) == [
+        "account_marked",
         "account_opened",
         "alert_raised",
         "amendment_answered",
@@ -123,6 +162,9 @@ def test_an_event_says_what_happened_in_the_past_tense() -> None:
         "errored",
         "expired",
         "filled",
+        "halted",
+        "limit_changed",
+        "limits_read",
         "outcome_unknown",
         "overdue",
         "partially_filled",
@@ -133,6 +175,9 @@ def test_an_event_says_what_happened_in_the_past_tense() -> None:
         "replace_rejected",
         "replaced",
         "report_quarantined",
+        "resumed",
+        "session_closed",
+        "session_opened",
         "submitted",
         "trade_busted",
         "trade_corrected",

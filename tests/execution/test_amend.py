@@ -126,10 +126,10 @@ async def test_an_amendment_that_would_break_a_limit_is_blocked_and_holds_nothin
 
 
 async def test_taking_risk_away_passes_a_broken_limit(tmp_path: Path) -> None:
-    async with memory(tmp_path) as pipeline:
+    async with memory(tmp_path, limits={"max_exposure": "0.51"}) as pipeline:
         await pipeline.submit_order(intent(quantity="1"))
         name = await placed(pipeline)
-        move(pipeline, "BTC/USD", "45000", "45001")
+        move(pipeline, "BTC/USD", "60000", "60001")
         assert (await pipeline.submit_order(resting())).status is S.BLOCKED_BY_RISK
         assert (await pipeline.amend_order(name, price="41000")).status is S.BLOCKED_BY_RISK
         assert (await pipeline.amend_order(name, quantity="0.005")).status is S.SUCCESS

@@ -27,6 +27,7 @@ async def test_it_shows_orders_positions_and_what_is_stopped(tmp_path: Path) -> 
         assert pipeline.positions()["BTC/USD"].quantity == Decimal("0.01")
         assert pipeline.fees() == {}
         assert pipeline.risk_snapshot().equity > 0
+        assert pipeline.risk_report()["environments"]["paper"] == pipeline.risk_snapshot()
         assert pipeline.health()["pipeline"]["ok"]
         halt = (await pipeline.halt("symbol", "BTC/USD", operator="anna", reason="r")).halt
         closure = (await pipeline.close_session("shadow", operator="anna", reason="r")).closure
@@ -35,6 +36,7 @@ async def test_it_shows_orders_positions_and_what_is_stopped(tmp_path: Path) -> 
 
 async def test_an_environment_without_an_executor_has_no_account_to_show(tmp_path: Path) -> None:
     pipeline = ExecutionPipeline("live", settings(tmp_path))
+    assert pipeline.risk_report()["environments"].keys() == {"paper", "shadow"}
     for look in (pipeline.positions, pipeline.fees, pipeline.risk_snapshot):
         with pytest.raises(ExecutionPipelineError, match="live has no account"):
             look()

@@ -34,7 +34,7 @@ async def test_an_orders_lines_tell_its_story_in_journal_order(
         "pending_cancel",
         "cancelled",
     ]
-    assert [fields["seq"] for _, fields in found] == [event.seq for event in stored(tmp_path)[2:]]
+    assert [fields["seq"] for _, fields in found] == [event.seq for event in stored(tmp_path)[3:]]
     for _, fields in found:
         assert (fields["env"], fields["symbol"], fields["strategy_key"]) == ("paper", "BTC/USD", "test")
         assert fields["client_order_id"] == result.client_order_id

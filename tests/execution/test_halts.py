@@ -252,9 +252,11 @@ async def test_restarts_and_a_week_lift_no_halt(tmp_path: Path, disk: MoodyDisk)
         assert [halt.scope for halt in done.still_halted] == [HaltScope.ALL]
         assert stopped(await pipeline.submit_order(intent())), "the lower level does not override the higher"
         await pipeline.resume(**WHO)
+        assert (await pipeline.submit_order(intent())).violation == "Session closed"
+        await pipeline.open_session("paper", **WHO)
         assert not stopped(await pipeline.submit_order(intent()))
     async with started(tmp_path, disk) as pipeline:
-        assert pipeline.halts() == []
+        assert (pipeline.halts(), pipeline.closed_sessions()) == ([], [])
 
 
 @pytest.mark.parametrize("change", [{"operator": ""}, {"reason": " "}, {"operator": "mallory"}])

@@ -137,3 +137,27 @@ def test_a_recount_before_the_first_mark_survives_too() -> None:
     again = account()
     Ledger({"paper": again}).restore(ledger.state(), [])
     assert (again.portfolio.peak_equity, again.portfolio.day) == (D("950"), TODAY)
+
+
+def test_a_strategys_first_day_begins_with_nothing_and_a_later_one_with_what_it_had_gained() -> None:
+    its = account()
+    opened(paper=its).book(partly(strategy_key="maker"), fill(order(), "0.4", price="110"))
+    mark = its.note_strategy("maker", NOW.date())
+    assert mark is not None
+    assert (mark.gained, mark.day_start) == (D("-4"), D(0))
+    later = account()
+    opened(paper=later).book(partly(strategy_key="maker"), fill(order(), "0.4", price="110"))
+    mark = later.note_strategy("maker", NOW.date() + timedelta(days=1))
+    assert mark is not None
+    assert (mark.gained, mark.day_start, mark.peak) == (D("-4"), D("-4"), D(0))
+
+
+def test_a_strategy_that_was_never_marked_begins_its_day_anew_after_a_checkpoint() -> None:
+    its = account()
+    ledger = opened(paper=its)
+    ledger.book(partly(strategy_key="maker"), fill(order(), "0.4", price="110"))
+    again = account()
+    Ledger({"paper": again}).restore(ledger.state(), [])
+    mark = again.note_strategy("maker", TODAY + timedelta(days=1))
+    assert mark is not None
+    assert (mark.gained, mark.day_start) == (D("-4"), D("-4")), "yesterday's loss is not today's"

@@ -49,7 +49,7 @@ async def test_a_memory_journal_leaves_no_file(tmp_path: Path) -> None:
     async with ExecutionPipeline("paper", settings(tmp_path), journal=journal) as pipeline:
         assert (await pipeline.submit_order(intent())).is_success
     assert not (tmp_path / "journal.db").exists()
-    assert len(journal.rows) == 6
+    assert len(journal.rows) == 7
 
 
 async def test_a_story_is_all_the_journal_holds_of_one_submission(tmp_path: Path) -> None:

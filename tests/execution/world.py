@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from router.domain.order import Order, Replacement
 from router.domain.portfolio import Portfolio
 from router.domain.report import ExecutionReport
 from router.errors import JournalError
+from router.execution.alarm import Alarm
 from router.execution.boundary import Boundary
 from router.execution.conductor import Conductor
 from router.execution.dispatch import Dispatch
@@ -39,6 +40,7 @@ from router.market.instruments import load_instruments
 from router.market.quotes import MarketData
 from router.middleware import Middleware, Submission, compose
 from router.risk.account import Account
+from router.risk.consequences import Consequences
 from router.risk.gate import RiskGate
 from router.risk.limits import LiveRiskLimits, read_limits
 from router.safety.out_versus_in import OutVersusIn
@@ -148,7 +150,12 @@ class World:
         self.disk.on_failure = self._failed
         inner: list[Middleware] = [
             Reference(self.market),
-            RiskGate(limits, {"paper": self.account}, lambda: self.clock.now().date()),
+            RiskGate(
+                limits.for_environment,
+                {"paper": self.account},
+                self._today,
+                Consequences(self.tracker.standing, Alarm(self.tracker.alert, self.clock), self._today, lambda: None),
+            ),
         ]
         reduces = reducing({"paper": self.account}, self.tracker.orders.current)
         self.excess: list[str] = []
@@ -166,6 +173,9 @@ class World:
 
     def _spawn(self, function: Callable[..., Any], *arguments: object) -> None:
         self._group.start_soon(function, *arguments)
+
+    def _today(self) -> date:
+        return self.clock.now().date()
 
     def _durable(self, seq: int) -> None:
         self.tracker.publish(seq)

@@ -151,3 +151,16 @@ async def test_something_else_on_the_socket_is_named(tmp_path: Path) -> None:
 async def test_a_client_that_was_not_entered_says_so(tmp_path: Path) -> None:
     with pytest.raises(ExecutionPipelineError, match="async with"):
         await RouterClient(tmp_path / "s").status()
+
+
+async def test_limits_are_shown_and_set(settings: Settings, tmp_path: Path) -> None:
+    async with connected(settings, tmp_path / "s") as client:
+        await client.submit_order(GOOD)
+        done = await client.set_limit("max_exposure", "0.5", operator="anna", reason="a test")
+        assert done == {"key": "max_exposure", "old": "1", "new": "0.5"}
+        report = await client.risk_report()
+        assert report["overrides"] == {"max_exposure": "0.5"}
+        assert await client.risk() == await client.risk("paper") == report["environments"]["paper"]
+        assert await client.risk("shadow") == report["environments"]["shadow"] != await client.risk()
+        with pytest.raises(ExecutionPipelineError, match="did you mean max_exposure"):
+            await client.set_limit("max_exposur", "0.5", operator="anna", reason="a test")

@@ -85,6 +85,13 @@ PLANTED: list[tuple[Callable[[Path], list[str]], str, str, str, str]] = [
         "class Helper:\n    def submit(self): ...\n    def cancel(self): ...\n    def look_up(self): ...\n",
         "class Helper works orders",
     ),
+    (
+        unknown_executors,
+        "router/executors/other.py",
+        "",
+        "from router.executors import base\nclass ShadowExecutor(base.OrderExecutor):\n    pass\n",
+        "other.py: class ShadowExecutor works orders",
+    ),
     (live_names, "router/executors/live.py", "", '"""Trade."""\n', "router/executors/live.py: live"),
     (live_names, "router/executors/paper.py", "class PaperExecutor:", "class LiveVenue:", "LiveVenue"),
     (live_names, "router/app.py", "", "\n\ndef send_live() -> None: ...\n", "send_live"),

@@ -13,8 +13,13 @@ from urllib.parse import urlsplit
 
 from router.executors.testnet.profiles import PROFILES
 
-EXECUTORS: Final = {"OrderExecutor", "PaperExecutor", "ShadowExecutor", "TestnetExchangeOrderExecutor"}
-"""Every class that may work orders: the protocol and what there is of it."""
+EXECUTORS: Final = {
+    "OrderExecutor": "router/executors/base.py",
+    "PaperExecutor": "router/executors/paper.py",
+    "ShadowExecutor": "router/executors/shadow.py",
+    "TestnetExchangeOrderExecutor": "router/executors/testnet/executor.py",
+}
+"""Every class that may work orders, and where: the protocol and what there is of it."""
 WORKS_ORDERS: Final = {"submit", "cancel", "look_up"}
 _NO_WAY_OUT: Final = {"error", "limits"}
 _TRADING: Final = {
@@ -54,47 +59,47 @@ def hosts(*, behind_a_header: bool) -> frozenset[str]:
     )
 
 
-def modules(root: Path) -> Iterator[tuple[str, ast.Module]]:
+def modules(root: Path) -> Iterator[tuple[str, tuple[ast.AST, ...]]]:
+    """Yield every module's name and all nodes of its tree."""
     for path in sorted(root.rglob("*.py")):
-        yield path.relative_to(root).as_posix(), _parsed(path.read_bytes())
+        yield path.relative_to(root).as_posix(), _nodes(path.read_bytes())
 
 
 @cache
-def _parsed(source: bytes) -> ast.Module:
-    return ast.parse(source)
+def _nodes(source: bytes) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(source)))
 
 
 def unknown_executors(root: Path) -> list[str]:
     """Return every class that works orders, by its own methods or inherited ones, and is not one of the known."""
-    classes = {
-        node.name: (name, node)
-        for name, tree in modules(root)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-    }
+    classes = [(name, node) for name, nodes in modules(root) for node in nodes if isinstance(node, ast.ClassDef)]
+    called: dict[str, list[ast.ClassDef]] = {}
+    for _, node in classes:
+        called.setdefault(node.name, []).append(node)
 
-    def methods(name: str, seen: frozenset[str] = frozenset()) -> set[str]:
-        if name not in classes or name in seen:
-            return set()
-        node = classes[name][1]
+    def methods(node: ast.ClassDef, seen: frozenset[str] = frozenset()) -> set[str]:
         own = {each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
-        bases = {ast.unparse(base).split("[")[0].rpartition(".")[2] for base in node.bases}
-        return own.union(*(methods(base, seen | {name}) for base in bases)) | (bases & EXECUTORS)
+        bases = {ast.unparse(base).split("[")[0].rpartition(".")[2] for base in node.bases} - seen
+        inherited = (methods(each, seen | bases) for base in bases for each in called.get(base, ()))
+        return own.union(*inherited) | (bases & EXECUTORS.keys())
 
-    found = [name for name in classes if methods(name) & EXECUTORS or methods(name) >= WORKS_ORDERS]
-    return [f"{classes[name][0]}: class {name} works orders" for name in found if name not in EXECUTORS]
+    return [
+        f"{name}: class {node.name} works orders"
+        for name, node in classes
+        if EXECUTORS.get(node.name) != name and (methods(node) & EXECUTORS.keys() or methods(node) >= WORKS_ORDERS)
+    ]
 
 
 def live_names(root: Path) -> list[str]:
     """Return modules and classes called live, errors and limits aside, and functions whose name is to trade live."""
     found = []
-    for name, tree in modules(root):
+    for name, nodes in modules(root):
         named = [Path(name).stem, *Path(name).parent.parts]
-        named += [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+        named += [node.name for node in nodes if isinstance(node, ast.ClassDef)]
         found += [f"{name}: {each}" for each in named if "live" in _words(each) and not _words(each) & _NO_WAY_OUT]
         found += [
             f"{name}: {node.name}"
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             and "live" in _words(node.name)
             and _words(node.name) & _TRADING
@@ -112,11 +117,13 @@ def live_words(root: Path) -> list[str]:
     A key of a table, an argument, a default or an assigned value could make it the name of an executor.
     """
     found = []
-    for name, tree in modules(root):
-        parents = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
+    for name, nodes in modules(root):
+        if not any(_is_live(node) for node in nodes):
+            continue
+        parents = {child: parent for parent in nodes for child in ast.iter_child_nodes(parent)}
         found += [
             f"{name}: {ast.unparse(parents[node])}"
-            for node in ast.walk(tree)
+            for node in nodes
             if _is_live(node) and not _is_harmless(node, parents)
         ]
     return found
@@ -162,7 +169,7 @@ def _texts(path: Path) -> Iterator[str]:
     if path.suffix != ".py":
         yield path.read_text(encoding="utf-8")
         return
-    for node in ast.walk(_parsed(path.read_bytes())):
+    for node in _nodes(path.read_bytes()):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
             yield node.value if isinstance(node.value, str) else node.value.decode("latin-1")
 

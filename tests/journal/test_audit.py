@@ -144,11 +144,11 @@ async def test_a_journal_can_be_verified_beside_the_running_router(tmp_path: Pat
     async with ExecutionPipeline("paper", settings(tmp_path)) as pipeline:
         assert last_account(tmp_path / "journal.db") is None
         await pipeline.submit_order(intent())
-        assert verify(tmp_path / "journal.db").events == 6
+        assert verify(tmp_path / "journal.db").events == 7
         account = last_account(tmp_path / "journal.db")
         assert account is not None
         assert account.equity == Decimal("99999.995")
-    assert verify(tmp_path / "journal.db").events == 6
+    assert verify(tmp_path / "journal.db").events == 7
     assert last_account(tmp_path / "nothing.db") is None
 
 

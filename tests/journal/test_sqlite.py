@@ -291,5 +291,5 @@ async def test_a_fill_during_a_full_disk_is_written_in_order_afterwards(tmp_path
         filled = pipeline.order(rests.client_order_id)
     assert filled is not None
     assert filled.status is S.FILLED
-    assert kinds(stored(tmp_path))[:6] == ["account_opened"] * 2 + ["pending", "submitted", "answered", "filled"]
+    assert kinds(stored(tmp_path))[1:7] == ["account_opened"] * 2 + ["pending", "submitted", "answered", "filled"]
     assert verify(tmp_path / "journal.db")

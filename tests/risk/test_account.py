@@ -122,3 +122,23 @@ def test_a_position_that_cannot_be_valued_counts_as_infinite_exposure_and_moves_
 
     assert unquoted.exposure() == D("Infinity")
     assert (mark.peak_equity, unquoted.portfolio.day) == (D(0), None)
+
+
+def test_an_account_that_has_not_begun_begins_no_day() -> None:
+    """A testnet's is empty until its venue has told what it holds: a day that began with nothing can lose nothing."""
+    mine = account(balances={})
+    assert not mine.note_equity(TODAY, mine.equity())
+    assert mine.portfolio.day is None
+    mine.portfolio.cash["USD"] = D(1000)
+    assert mine.note_equity(TODAY, mine.equity())
+    assert mine.portfolio.day_start_equity == D(1000)
+
+
+def test_what_a_strategy_lost_on_earlier_days_is_not_lost_today() -> None:
+    mine = account()
+    part = mine.strategy("maker").portfolio
+    part.fill("BTC/USD", BUY, D(1), D(150), D(0), "USD")
+    part.day = TODAY - timedelta(days=3)
+    mark = mine.note_strategy("maker", TODAY)
+    assert mark is not None
+    assert (mark.gained, mark.day_start, mark.peak) == (D(-50), D(-50), D(0))

@@ -234,10 +234,14 @@ def test_an_order_that_reduces_passes_what_it_makes_better() -> None:
     assert len(broken(order(quantity="10"), mine, **tight)) == 4
 
 
-def test_a_reducing_order_is_still_bound_by_what_one_order_may_be() -> None:
-    sell = order(side=SELL, quantity="10", reduce_only=True)
-    assert broken(sell, overloaded(), max_order_quantity={"default": "9"}) == ["Max order quantity exceeded"]
-    assert broken(sell, overloaded(), max_order_notional="100") == ["Max order notional exceeded"]
+@pytest.mark.parametrize("flagged", [True, False])
+def test_a_reducing_order_is_bound_by_what_one_order_may_be_unless_it_is_flagged_reduce_only(flagged: bool) -> None:
+    """Flagged, it can do no more than end a position that the limits have let come about."""
+    sell = order(side=SELL, quantity="10", reduce_only=flagged)
+    quantity = broken(sell, overloaded(), max_order_quantity={"default": "9"})
+    notional = broken(sell, overloaded(), max_order_notional="100")
+    assert quantity == ([] if flagged else ["Max order quantity exceeded"])
+    assert notional == ([] if flagged else ["Max order notional exceeded"])
 
 
 @pytest.mark.parametrize("limit", ["max_drawdown", "max_daily_loss"])
@@ -294,6 +298,8 @@ def test_an_account_is_measured_as_it_is() -> None:
         "max_daily_loss": (D("0.02"), D("0.48")),
         "max_exposure": (D("0.2"), D("0.8")),
         "max_open_orders": (D(1), D(8)),
+        'max_position_size."BTC/USD"': (D(196), D(999804)),
+        "max_concentration.BTC": (D("0.2"), D("999.8")),
     }
 
 
@@ -310,3 +316,23 @@ def test_no_number_is_too_large_to_be_judged(quantity: Decimal, price: Decimal) 
     except ArithmeticError:
         return
     assert (found is None) is (quantity < 1 and price * quantity <= 1)
+
+
+# -- what cannot be valued -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["max_drawdown", "max_daily_loss"])
+def test_a_position_without_a_price_is_no_loss(limit: str) -> None:
+    """As after a restart, before the first quote: the session must not be closed for it, and nothing may be added."""
+    mine = account()
+    mine.portfolio.mark(TODAY, D(100000))
+    mine.portfolio.fill("ETH/USD", BUY, D(10), D(3000), D(0), "USD")
+    assert broken(order(), mine, **{limit: "0.05"}) == ["Max exposure exceeded"]
+    assert {each.name: each.value for each in account_limits(mine, limits(), TODAY)}[limit] == 0
+    assert (mine.portfolio.peak_equity, mine.portfolio.day_start_equity) == (D(100000), D(100000))
+
+
+def test_an_order_of_a_symbol_without_a_trusted_quote_exposes_to_anything() -> None:
+    mine = account(market(quote(symbol="ETH/USD")))
+    small = order(quantity="0.00000001")
+    assert broken(small, mine) == ["Max exposure exceeded", "Asset concentration too high"]

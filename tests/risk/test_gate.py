@@ -18,13 +18,14 @@ from router.domain.result import ExecutionResult
 from router.middleware import Submission
 from router.risk.account import Account
 from router.risk.gate import RiskGate
-from tests.factories import BUY, PROPERTY, SELL, TODAY, D, Last, account, hold, limits, order, submission
+from tests.factories import BUY, PROPERTY, SELL, TODAY, D, Last, account, hold, market, order, quote, submission
+from tests.risk.desk import Desk
 
 LIMIT = D(5)
 
 
 def gate(its_account: Account, **kept: Any) -> RiskGate:
-    return RiskGate(limits(**kept), {"paper": its_account}, lambda: TODAY)
+    return Desk().gate(its_account, **kept)
 
 
 def held(its_account: Account, symbol: str = "BTC/USD") -> tuple[Decimal, Decimal]:
@@ -210,7 +211,7 @@ async def test_a_refused_order_holds_nothing_and_reaches_nothing() -> None:
 @pytest.mark.asyncio
 async def test_accounts_do_not_share_their_room() -> None:
     paper, shadow = account(), account()
-    stage = RiskGate(limits(max_position_size={"default": "5"}), {"paper": paper, "shadow": shadow}, lambda: TODAY)
+    stage = Desk().gate({"paper": paper, "shadow": shadow}, max_position_size={"default": "5"})
     for name in ("paper", "shadow"):
         asked = submission(order(quantity="5", environment=name), environment=name)
         assert (await stage(asked, Last())).is_success
@@ -293,3 +294,30 @@ def test_a_snapshot_measures_the_account_as_it_is() -> None:
     assert (snapshot.daily_pnl, snapshot.exposure) == (D(-25000), D("0.5"))
     exposure = next(limit for limit in snapshot.limits if limit.name == "max_exposure")
     assert (exposure.value, exposure.limit, exposure.headroom) == (D("0.5"), D(2), D("1.5"))
+
+
+@pytest.mark.asyncio
+async def test_nobody_skips_a_closed_session() -> None:
+    """``skip_risk_check`` passes over limits, not over who has closed the session."""
+    desk, mine, last = Desk(), account(), Last()
+    desk.standing.close_session("paper", operator="anna", reason="enough for today")
+    stage = desk.gate(mine)
+    asked = submission(order(), skip_risk_check=True)
+    result = await stage(asked, last)
+    assert (result.status, result.violation, last.seen) == (ExecutionStatus.BLOCKED_BY_RISK, "Session closed", [])
+    hold(mine, "BTC/USD", "3")
+    assert (await stage(submission(order(side=SELL, reduce_only=True), skip_risk_check=True), last)).is_success
+
+
+@pytest.mark.asyncio
+async def test_without_a_rate_or_a_price_the_answer_says_which_is_missing() -> None:
+    foreign = submission(order(symbol="BTC/XYZ"), reference=quote(symbol="BTC/XYZ"))
+    result = await gate(account(market(quote(symbol="BTC/XYZ"))))(foreign, Last())
+    assert (result.status, result.violation) == (ExecutionStatus.BLOCKED_BY_RISK, "Max order notional exceeded")
+    assert "no rate of XYZ in USD: no quote tells it, and no fixed_rates.XYZ" in (result.reason or "")
+    mine = account()
+    mine.portfolio.fill("ETH/USD", BUY, D(1), D(1), D(0), "USD")
+    result = await gate(mine)(submission(order()), Last())
+    assert (result.violation, "ETH/USD cannot be valued" in (result.reason or "")) == ("Max exposure exceeded", True)
+    result = await gate(account(balances={"USD": "0"}))(submission(order()), Last())
+    assert "the account has no equity" in (result.reason or "")
