@@ -47,8 +47,10 @@ class Book:
     @property
     def is_valued(self) -> bool:
         """Whether every position can be valued."""
-        held = ((symbol, position.quantity) for symbol, position in self.portfolio.positions.items())
-        return all(self._mark_of(symbol) is not None for symbol, quantity in held if quantity)
+        for symbol, held in self.portfolio.positions.items():
+            if held.quantity and self._mark_of(symbol) is None:
+                return False
+        return True
 
     @property
     def symbols(self) -> set[str]:

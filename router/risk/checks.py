@@ -32,8 +32,9 @@ class Assessment(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """A limit as it stands for one order; ``at_limit``: reaching it already breaks it."""
+    """A limit as it stands for one order, of whom ``prefix`` says; ``at_limit``: reaching it already breaks it."""
 
+    prefix: str
     name: str
     message: str
     value: Decimal
@@ -48,7 +49,7 @@ class _Rule(NamedTuple):
 
     @property
     def measured(self) -> Limit:
-        return Limit(self.name, self.value, self.limit, self.limit - self.value)
+        return Limit(f"{self.prefix}{self.name}", self.value, self.limit, self.limit - self.value)
 
 
 class _Scope(NamedTuple):
@@ -176,7 +177,7 @@ def _reduce_only_rules(order: Order, account: Account) -> list[_Rule]:
     if not order.reduce_only:
         return []
     wanted, reducible = _reduction(order, account)
-    return [_Rule("reduce_only", "Reduce-only order would not reduce", wanted, reducible, False, False)]
+    return [_Rule("", "reduce_only", "Reduce-only order would not reduce", wanted, reducible, False, False)]
 
 
 def _loss_rules(scope: _Scope, exempt: bool) -> Iterator[_Rule]:
@@ -187,7 +188,7 @@ def _loss_rules(scope: _Scope, exempt: bool) -> Iterator[_Rule]:
         ("max_daily_loss", "Daily loss limit reached", scope.lost_today, own.max_daily_loss),
     ):
         if limit is not None:
-            yield _Rule(f"{scope.prefix}{name}", message, value, limit, True, exempt)
+            yield _Rule(scope.prefix, name, message, value, limit, True, exempt)
 
 
 def _size_rules(order: Order, account: Account, scope: _Scope, reducing: bool) -> Iterator[_Rule]:
@@ -212,7 +213,7 @@ def _size_rules(order: Order, account: Account, scope: _Scope, reducing: bool) -
         ("max_concentration", "Asset concentration too high", _share(in_asset, scope.equity), own.max_concentration),
     ):
         if limit is not None:
-            yield _Rule(f"{scope.prefix}{name}", message, value, limit, False, reducing)
+            yield _Rule(scope.prefix, name, message, value, limit, False, reducing)
 
 
 def _order_rules(
@@ -235,7 +236,7 @@ def _order_rules(
         ("max_open_orders", "Max open orders reached", working, _count(own.max_open_orders), reducing),
     ):
         if limit is not None:
-            yield _Rule(f"{scope.prefix}{name}", message, value, limit, False, exempt)
+            yield _Rule(scope.prefix, name, message, value, limit, False, exempt)
 
 
 def _count(number: int | None) -> Decimal | None:

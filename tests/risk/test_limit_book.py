@@ -215,7 +215,7 @@ def test_a_reload_is_all_or_nothing(run: Run, lines: dict[str, str]) -> None:
     assert run.book.flat()["max_exposure"] == "1"
     assert run.events == events
     write(run.folder, max_exposure='"0.5"')
-    with pytest.raises(ConfigError, match="base_currency, .* missing"):
+    with pytest.raises(ConfigError, match=r"base_currency, .* missing"):
         run.book.reload("r")
     assert run.events == events
     run.path.unlink()
