@@ -46,6 +46,9 @@ async def submit(
     strategy: str | None = None,
     intent_id: str | None = None,
     env: str | None = None,
+    reduce_only: Annotated[bool, Parameter(negative=())] = False,
+    post_only: Annotated[bool, Parameter(negative=())] = False,
+    confirm: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     wait: bool = False,
     timeout: float = 30.0,  # noqa: ASYNC109 - the name of the option
     common: Common = DEFAULTS,
@@ -62,6 +65,9 @@ async def submit(
         strategy: Who asks; limits, logs and cancels are scoped by it.
         intent_id: Idempotency key: the same one again is the same order.
         env: paper, shadow or testnet; default is the router's.
+        reduce_only: Leave only if it makes a position smaller.
+        post_only: Be refused rather than take.
+        confirm: The soft block that this order is to pass, e.g. P08_duplicate_content; may be given again.
         wait: Wait until the order has ended.
         timeout: Seconds that --wait waits.
     """
@@ -75,6 +81,9 @@ async def submit(
         strategy_key=strategy,
         intent_id=intent_id,
         environment=env,
+        reduce_only=reduce_only,
+        post_only=post_only,
+        metadata={"confirm": list(confirm)} if confirm else {},
     )
     if not 0 <= timeout <= _LONGEST_WAIT_S:
         raise CommandError(f"--timeout must be from 0 to {_LONGEST_WAIT_S} seconds; nothing was sent", ExitCode.USAGE)

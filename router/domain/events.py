@@ -32,7 +32,7 @@ class AccountMark(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An account at our marks just after a fill, in the base currency: what survives of peak and day start.
 
     ``exposure`` is a fraction of equity. ``strategy``: the same of the order's strategy, where it has limits on what
-    it may lose.
+    it may lose. ``unvalued``: the currencies that had no rate and count as nothing in all of it.
     """
 
     equity: Decimal
@@ -40,6 +40,7 @@ class AccountMark(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     day_start_equity: Decimal
     exposure: Decimal
     strategy: StrategyMark | None = None
+    unvalued: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", gc=False):
@@ -95,12 +96,14 @@ class Halted(Event, frozen=True, kw_only=True, tag="halted"):
 
 
 class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
-    """A named operator ended the halt of exactly this scope (``controls.md`` A05)."""
+    """A named operator ended the halt of exactly this scope (``controls.md`` A05). ``gained``: by environment, what a
+    strategy that was halted for its losses had gained: they are counted from there on."""
 
     scope: HaltScope
     name: str
     operator: str
     reason: str
+    gained: dict[str, Decimal] = {}
 
 
 class SessionClosed(Event, frozen=True, kw_only=True, tag="session_closed"):

@@ -41,7 +41,7 @@ def stages(
     overrides = {RISK_OVERRIDE: parts.settings.governance.risk_check_override}
     made: dict[str, Middleware] = {
         "boundary": Boundary(tracker, journal, parts.log, lambda: governance_status(overrides)),
-        "validation": Validation(parts.instruments, parts.market.quote, venues.rules),
+        "validation": Validation(parts.instruments, parts.market.believable, venues.rules),
         "governance": GovernanceGate(executors, overrides, refused=venues.refused, closed=venues.closed),
         "safety": safeguards.guard,
         "risk": risk,

@@ -82,6 +82,8 @@ class Ledger:
     ) -> None:
         """Take over a journaled mark, and those of some strategies."""
         self._portfolio(environment).restore(day, mark)
+        if environment in self._accounts:
+            self._accounts[environment].unvalued = frozenset(mark.unvalued)
         for name, each in strategies.items():
             if each is not None:
                 part = self._part(environment, name)
@@ -92,6 +94,10 @@ class Ledger:
     def journaled_mark(self, environment: str) -> tuple[date, AccountMark] | None:
         """Return what the journal remembers of an account: its last mark, and the day of it."""
         return self._marks.get(environment)
+
+    def journaled_peaks(self, environment: str) -> dict[str, Decimal]:
+        """Return what the journal remembers of the most that strategies had gained in an environment."""
+        return {name: mark.peak for (where, name), (_, mark) in self._strategy_marks.items() if where == environment}
 
     def _keep(
         self, environment: str, day: date, mark: AccountMark, strategies: Mapping[str, StrategyMark | None]
@@ -109,6 +115,12 @@ class Ledger:
         portfolio.peak_equity = equity
         at, mark = self._marks.get(environment, (day, AccountMark(equity, equity, equity, ZERO)))
         self._marks[environment] = at, msgspec.structs.replace(mark, peak_equity=equity)
+
+    def recount_strategy(self, environment: str, strategy: str, day: date, gained: Decimal) -> None:
+        """Count a strategy's losses from what it has ``gained`` on, whatever its peak was."""
+        part = self._part(environment, strategy)
+        part.day, part.day_start_equity, part.peak_equity = day, gained, gained
+        self._strategy_marks[environment, strategy] = day, StrategyMark(gained, gained, gained)
 
     def state(self) -> dict[str, AccountState]:
         """Return what the journal knows of every account."""

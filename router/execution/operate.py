@@ -21,18 +21,21 @@ from router.execution.orders import Orders
 from router.execution.standing import Standing
 from router.journal.base import Journal
 from router.logs import RouterLogger
+from router.risk.consequences import STRATEGY_LOSS
 
 
 class AccountView(msgspec.Struct, frozen=True):
     """What an environment's account says about opening its session, by environment.
 
     Args:
-        still_closed_by: why a limit would close it again at once, or None.
+        still_closed_by: why a limit would close it again at once, also if the peak is reset, or None.
         equity: what the drawdown would be counted from.
+        gained: by environment, what a strategy has gained.
     """
 
-    still_closed_by: Callable[[str], str | None]
+    still_closed_by: Callable[[str, bool], str | None]
     equity: Callable[[str], Decimal]
+    gained: Callable[[str], Mapping[str, Decimal]]
 
 
 class Operations:
@@ -164,6 +167,8 @@ class Operations:
     ) -> Ordered:
         """End the halt of exactly this scope once that is durable; ``still_halted`` says which others stay.
 
+        The losses of a strategy that was halted for them are accepted: they are counted from now on.
+
         Args:
             scope: as it was halted.
             name: as it was halted.
@@ -174,7 +179,11 @@ class Operations:
             ExecutionPipelineError: operator or reason are not to be had, or there is no such halt.
             JournalError: it stays halted until the journal can be written again.
         """
-        halt = self._standing.resume(_scope(scope), name, operator=operator, reason=reason)
+        scope = _scope(scope)
+        before = self._standing.halts.get((scope, name))
+        losses = before is not None and before.control == STRATEGY_LOSS
+        gained = self._account.gained(name) if losses else {}
+        halt = self._standing.resume(scope, name, operator=operator, reason=reason, gained=gained)
         await self._durable(f"The end of the halt of {halt.what}", _NOT_YET)
         self._resumed(halt.scope, halt.name)
         return Ordered(halt=halt, still_halted=self._standing.in_force())
@@ -195,11 +204,11 @@ class Operations:
         """
         self._standing.require(operator, reason)
         self._closed(environment)
-        why = None if reset_peak else self._account.still_closed_by(environment)
+        why = self._account.still_closed_by(environment, reset_peak)
         if why is not None:
             raise ExecutionPipelineError(
-                f"The session of {environment} stays closed: {why}. Raise the limit (router risk set), or accept the "
-                "loss: with --reset-peak the drawdown is counted from the present equity on."
+                f"The session of {environment} stays closed: {why}. Raise the limit (router risk set). A drawdown can "
+                "be accepted: with --reset-peak it is counted from the present equity on."
             )
         peak = self._account.equity(environment) if reset_peak else None
         closure = self._standing.open_session(environment, operator=operator, reason=reason, peak_equity=peak)
@@ -275,6 +284,7 @@ class Operations:
 
     def _closed(self, environment: str) -> None:
         if self._standing.closed(environment, self._clock.now().date()) is None:
+            self._check(HaltScope.ENVIRONMENT, environment)
             raise ExecutionPipelineError(f"The session of {environment} is not closed.")
 
     def _doubt(self, halt: Halt) -> str | None:

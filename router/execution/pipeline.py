@@ -139,6 +139,7 @@ class ExecutionPipeline(Console):
             self.market,
             alarm,
             self.clock,
+            symbols=self.instruments.keys(),
             on_closed=lambda: self._engine.spawn(self._operations.enforce),
         )
         self._safeguards = Safeguards(parts, self._accounts, self._venues, self._tracker, alarm, self._counted())
@@ -197,7 +198,9 @@ class ExecutionPipeline(Console):
             venues=venue_names(self.settings),
             symbols=self.instruments.keys(),
             strategies=self.settings.strategies,
-            account=AccountView(self._risk.gate.still_closed_by, lambda name: self._account_of(name).equity()),
+            account=AccountView(
+                self._risk.gate.still_closed_by, lambda name: self._account_of(name).equity(), self._risk.gained
+            ),
             resumed=self._safeguards.resumed,
         )
         self._watchdog.attach(self._executors, Upkeep(self._tracker, self._cancels, self.clock))

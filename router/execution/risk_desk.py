@@ -6,11 +6,13 @@ This module must not know how a limit is measured, or who changes one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
+from decimal import Decimal
 
 from router.clock import Clock
 from router.domain.events import AccountMarked
+from router.errors import ConfigError
 from router.execution.alarm import Alarm
 from router.execution.tracker import Tracker
 from router.journal.base import Journal
@@ -19,6 +21,7 @@ from router.risk.account import Account
 from router.risk.consequences import Consequences
 from router.risk.gate import RiskGate
 from router.risk.limit_book import LimitBook
+from router.risk.limit_keys import key_from
 from router.risk.limits import LiveRiskLimits
 from router.risk.monitor import RiskMonitor
 
@@ -27,6 +30,7 @@ class RiskDesk:
     """Everything of one run that limits what the portfolio may become.
 
     Args:
+        symbols: of the instruments there are.
         on_closed: told when a limit has closed a session.
 
     Attributes:
@@ -45,9 +49,12 @@ class RiskDesk:
         alarm: Alarm,
         clock: Clock,
         *,
+        symbols: Collection[str],
         on_closed: Callable[[], None],
     ) -> None:
         self.book = book
+        self._accounts = accounts
+        self._symbols = symbols
         self._tracker = tracker
         self._journal = journal
         self._clock = clock
@@ -59,6 +66,7 @@ class RiskDesk:
             consequences,
             clock,
             journaled=tracker.ledger.journaled_mark,
+            journaled_peaks=tracker.ledger.journaled_peaks,
             record=self._record,
         )
         for name, account in accounts.items():
@@ -69,6 +77,11 @@ class RiskDesk:
         """Return the limits in force in an environment."""
         return self.book.current.for_environment(environment)
 
+    def gained(self, strategy: str) -> dict[str, Decimal]:
+        """Return what a strategy has gained, by environment; where it cannot be valued nothing is known."""
+        parts = {name: account.strategies.get(strategy) for name, account in self._accounts.items()}
+        return {name: part.equity() for name, part in parts.items() if part is not None and part.is_valued}
+
     async def set(self, key: str, value: str, *, operator: str, reason: str) -> tuple[str | None, str]:
         """Set one limit; returns its old and new value once that is durable.
 
@@ -77,6 +90,9 @@ class RiskDesk:
             ExecutionPipelineError: operator or reason are not to be had.
             JournalError: the new value is in force in this process, but a restart would forget it.
         """
+        symbol = next((part for part in reversed(key_from(key, "risk set")) if "/" in part), None)
+        if symbol is not None and symbol not in self._symbols:
+            raise ConfigError(f"risk set: {key}: there is no instrument {symbol}; there are {', '.join(self._symbols)}")
         changed = self.book.set(key, value, operator=operator, reason=reason)
         await self._settled()
         return changed

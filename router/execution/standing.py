@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from router.clock import Clock
 from router.domain.control import Closure, Controls, Halt, HaltScope, covers
@@ -38,12 +39,24 @@ _Key: TypeAlias = tuple[HaltScope, str]
 _Order = TypeVar("_Order")
 
 
+class Books(Protocol):
+    """Who counts losses."""
+
+    def recount(self, environment: str, day: date, equity: Decimal) -> None:
+        """Count an account's drawdown from ``equity`` on."""
+        ...
+
+    def recount_strategy(self, environment: str, strategy: str, day: date, gained: Decimal) -> None:
+        """Count a strategy's losses from what it has ``gained`` on."""
+        ...
+
+
 class Standing:
     """The orders in force.
 
     Args:
         alert: records an alert and returns its id.
-        recount: told when an environment's drawdown is counted from another equity on: environment, day, equity.
+        books: told from where losses are counted on.
     """
 
     def __init__(
@@ -52,14 +65,13 @@ class Standing:
         clock: Clock,
         log: RouterLogger,
         alert: Callable[[Severity, str, str], str],
-        *,
-        recount: Callable[[str, date, Decimal], None] = lambda *_: None,
+        books: Books | None = None,
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._log = log
         self._alert = alert
-        self._recount = recount
+        self._books = books
         self._lifting = 0
         self._resumed: dict[_Key, tuple[int, Halt]] = {}
         self._reopened: dict[str, tuple[int, Closure]] = {}
@@ -120,8 +132,19 @@ class Standing:
         self._log.critical("halted", scope=scope, halted=name, operator=operator, reason=reason, control=control)
         return halt
 
-    def resume(self, scope: HaltScope, name: str = "", *, operator: str, reason: str) -> Halt:
+    def resume(
+        self,
+        scope: HaltScope,
+        name: str = "",
+        *,
+        operator: str,
+        reason: str,
+        gained: Mapping[str, Decimal] = MappingProxyType({}),
+    ) -> Halt:
         """End the halt of exactly this scope once that is durable, and return it; every other one stays.
+
+        Args:
+            gained: by environment: what the losses of a strategy are counted from on; none: as before.
 
         Raises:
             ExecutionPipelineError: operator or reason are not to be had, or there is no such halt: those there are
@@ -134,7 +157,7 @@ class Standing:
             raise ExecutionPipelineError(f"There is no halt of {covers(scope, name)}. Halted now: {halted}.")
         self._lifting = self._journal.next_seq
         self._resumed[scope, name] = self._lifting, halt
-        self._record(Resumed, scope=scope, name=name, operator=operator, reason=reason)
+        self._record(Resumed, scope=scope, name=name, operator=operator, reason=reason, gained=dict(gained))
         self._log.warning("resumed", scope=scope, resumed=name, operator=operator, reason=reason)
         return halt
 
@@ -268,14 +291,17 @@ class Standing:
         match event:
             case Halted(halt=halt):
                 self.halts[halt.scope, halt.name] = halt
-            case Resumed(scope=scope, name=name):
+            case Resumed(scope=scope, name=name, gained=gained):
                 self.halts.pop((scope, name), None)
+                for environment, amount in gained.items():
+                    if self._books is not None:
+                        self._books.recount_strategy(environment, name, event.ts_recorded.date(), amount)
             case SessionClosed(closure=closure):
                 self.closures[closure.environment] = closure
             case SessionOpened(environment=environment, peak_equity=peak):
                 self.closures.pop(environment, None)
-                if peak is not None:
-                    self._recount(environment, event.ts_recorded.date(), peak)
+                if peak is not None and self._books is not None:
+                    self._books.recount(environment, event.ts_recorded.date(), peak)
             case LimitChanged(key=key, new=new, is_override=True) if new is not None:
                 self.overrides[key] = new
             case LimitChanged(key=key):

@@ -92,7 +92,7 @@ class Tracker:
         self._deciding = 0
         self.ledger = Ledger(accounts)
         self.orders = Orders(journal)
-        self.standing = Standing(journal, clock, log, self.alert, recount=self.ledger.recount)
+        self.standing = Standing(journal, clock, log, self.alert, self.ledger)
         self.unanswered: dict[str, Pending] = {}
         """Submissions that have no answer yet, by client_order_id, oldest first."""
 

@@ -89,6 +89,10 @@ class MarketData:
         trust = self._trusts.get(symbol)
         return None if trust is None else trust.motion(window_s, self._clock.monotonic())
 
+    def believable(self, symbol: str) -> Quote | None:
+        """Return the best bid and ask that were seen last, or None while they are suspect."""
+        return self._quotes.get(symbol) if self.suspicion(symbol) is None else None
+
     def age(self, symbol: str) -> float | None:
         """Return seconds since the quote was received: 0.0 if it never ages, None without one."""
         quote = self._quotes.get(symbol)

@@ -39,6 +39,8 @@ class Account(Book):
         """The part of each strategy that holds or works something, or ever traded."""
         self.limits_losses: Callable[[str], bool] = lambda _: False
         """Whether what a strategy may lose is limited."""
+        self.unvalued: frozenset[str] = frozenset()
+        """The currencies that count as nothing in peak and day start."""
         self._market = market
         self._base = base_currency
         self._fixed = fixed_rates
@@ -100,8 +102,28 @@ class Account(Book):
         the account has not begun."""
         if not self.portfolio.cash or not self.is_valued:
             return False
+        self._value_more()
         self.portfolio.mark(today, equity)
         return True
+
+    @property
+    def is_valued(self) -> bool:
+        """Whether every position can be valued, and all cash that counts in peak and day start."""
+        return super().is_valued and (self.portfolio.day is None or self._without_rate() <= self.unvalued)
+
+    def _without_rate(self) -> frozenset[str]:
+        """Return the currencies of our cash that have no rate now."""
+        return frozenset(name for name, amount in self.portfolio.cash.items() if amount and self.rate(name) is None)
+
+    def _value_more(self) -> None:
+        """Let cash whose rate has become known count in peak and day start too: it is no gain."""
+        unvalued, portfolio = self._without_rate(), self.portfolio
+        if portfolio.day is not None:
+            for name in self.unvalued - unvalued:
+                known = portfolio.cash.get(name, ZERO) * (self.rate(name) or ZERO)
+                portfolio.peak_equity += known
+                portfolio.day_start_equity += known
+        self.unvalued = unvalued
 
     # -- strategies ----------------------------------------------------------------------------------------
 
@@ -138,7 +160,8 @@ class Account(Book):
         portfolio = self.portfolio
         self.note_equity(today, equity)
         exposure = self.exposure() / equity if equity > 0 else ZERO
-        return AccountMark(equity, portfolio.peak_equity, portfolio.day_start_equity, exposure)
+        unvalued = tuple(sorted(self.unvalued)) if self.unvalued else ()
+        return AccountMark(equity, portfolio.peak_equity, portfolio.day_start_equity, exposure, unvalued=unvalued)
 
 
 def base_of(symbol: str) -> str:

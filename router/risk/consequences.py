@@ -130,15 +130,13 @@ class Consequences:
         closure = self.closed(environment)
         if consequence.closes and not owner and closure is not None and _covers(closure, consequence):
             return closure.alert_id or ""
-        text = (
-            f"{consequence.message} in {environment}: {limit.name} is {limit.limit:f}, measured {limit.value:.6g}. "
-            f"{consequence.advice}"
-        )
+        found = f"{consequence.message} in {environment}: {limit.name} is {limit.limit:f}, measured {limit.value:.6g}"
         if consequence.closes and owner:
-            return self._halted(owner, text, consequence)
+            return self._halted(owner, found, consequence)
+        text = f"{found}. {consequence.advice}"
         alert_id = self._alarm.once((environment, limit.name), consequence.severity, "risk", text)
         if consequence.closes:
-            self._standing.close_session(
+            now = self._standing.close_session(
                 environment,
                 operator=ROUTER,
                 reason=f"{consequence.message}: {limit.value:.6g} of {limit.limit:f}",
@@ -146,7 +144,8 @@ class Consequences:
                 alert_id=alert_id,
                 day=self._today() if consequence.for_day else None,
             )
-            self._on_closed()
+            if now is not closure:  # an operator's own closing may last longer
+                self._on_closed()
         return alert_id
 
     def near(self, environment: str, limit: Limit) -> None:
@@ -157,12 +156,20 @@ class Consequences:
         )
         self._alarm.once((environment, limit.name, "near"), Severity.MEDIUM, "risk", text)
 
-    def _halted(self, strategy: str, text: str, consequence: Consequence) -> str:
+    def blind(self, environment: str) -> None:
+        """Alert that what an account loses cannot be measured."""
+        text = (
+            f"Losses in {environment} are not measured: a position has no price, or cash that counted before has no "
+            "rate. Check the market data feed; a currency that nothing quotes needs one in fixed_rates."
+        )
+        self._alarm.once((environment, "blind"), Severity.HIGH, "risk", text)
+
+    def _halted(self, strategy: str, found: str, consequence: Consequence) -> str:
         halt = self._standing.halt(
             HaltScope.STRATEGY,
             strategy,
             operator=ROUTER,
-            reason=text,
+            reason=found,
             allow_reducing=True,
             control=STRATEGY_LOSS,
             severity=consequence.severity,

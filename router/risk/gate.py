@@ -98,16 +98,19 @@ class RiskGate:
         closure = self._consequences.closed(environment)
         if closure is not None and not (order.reduce_only and reduces(order, account)):
             every = found.limits if found is not None else measured(order, reference, account, limits, today)
-            return _closed(submission, closure, every, current_exposure(account))
+            return _closed(submission, closure, every, current_exposure(account), alert_ids)
         if found is None:
             return None
         unknown = None if found.violations[0].limit.value.is_finite() else _unknown(order, account, limits)
         return _blocked(submission, found, alert_ids, unknown)
 
-    def still_closed_by(self, environment: str) -> str | None:
-        """Return which limit would close an environment's session again at once, or None."""
+    def still_closed_by(self, environment: str, reset_peak: bool = False) -> str | None:
+        """Return which limit would close an environment's session again at once, or None; a drawdown would not once the
+        peak is reset."""
         for limit in account_limits(self._accounts[environment], self._limits(environment), self._today()):
             consequence = CONSEQUENCES.get(limit.name)
+            if reset_peak and limit.name == "max_drawdown":
+                continue
             if consequence is not None and consequence.closes and limit.value >= limit.limit:
                 return f"{limit.name} is {limit.limit:f}, measured {limit.value:.6g}"
         return None
@@ -127,7 +130,9 @@ class RiskGate:
         )
 
 
-def _closed(submission: Submission, closure: Closure, every: list[Limit], exposure: Decimal) -> ExecutionResult:
+def _closed(
+    submission: Submission, closure: Closure, every: list[Limit], exposure: Decimal, alert_ids: list[str]
+) -> ExecutionResult:
     """Answer in a closed session: with the limit that closed it, as it stands now."""
     names = {consequence.message: name for name, consequence in CONSEQUENCES.items()}
     closing = next((each for each in every if each.name == names.get(closure.violation or "")), None)
@@ -144,7 +149,7 @@ def _closed(submission: Submission, closure: Closure, every: list[Limit], exposu
         limit_value=closing.limit if closing is not None else None,
         current_exposure=exposure,
         risk_violation_details=_details(every, [Violation(what, closing)] if closing is not None else []),
-        alert_ids=[closure.alert_id] if closure.alert_id is not None else [],
+        alert_ids=list(dict.fromkeys(each for each in (closure.alert_id, *alert_ids) if each)),
     )
 
 

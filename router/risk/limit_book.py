@@ -15,6 +15,8 @@ from router.risk.limit_keys import BASE_CURRENCY, FIXED_RATES, Key, Value, judge
 from router.risk.limits import LiveRiskLimits, file_values, limits_from, overlaid, require_within_account
 from router.settings import dotted
 
+FILE: Final = "file"
+"""What an operator sets a limit to that the files shall tell again."""
 _OPERATOR: Final = "risk set"
 _AT_START: Final = (*BASE_CURRENCY, FIXED_RATES)
 """What every account is valued by; nothing changes it while the router runs."""
@@ -58,7 +60,7 @@ class LimitBook:
         self.current = self._in_force(self._filed)
 
     def set(self, text: str, value: str, *, operator: str, reason: str) -> tuple[str | None, str]:
-        """Set the limit ``text`` names; returns its old and its new value.
+        """Set the limit ``text`` names; returns its old and its new value. ``FILE`` lets the files' value count again.
 
         Raises:
             ConfigError: there is no such limit, or it cannot be that; nothing has changed.
@@ -67,13 +69,27 @@ class LimitBook:
         key = key_from(text, _OPERATOR)
         if key[0] in _AT_START:
             raise ConfigError(f"{_OPERATOR}: {dotted(key)} is read at the start only: change it in a file, and restart")
-        new = judged(key, typed(key, value), _OPERATOR, self._strategies)
         values = self._values(self._filed)
+        if value.strip().lower() == FILE:
+            return self._take_back(key, values, operator=operator, reason=reason)
+        new = judged(key, typed(key, value), _OPERATOR, self._strategies)
         require_within_account({**values, key: new}, key, _OPERATOR)
         old = text_of(values[key]) if key in values else None
         self._standing.set_override(dotted(key), old, text_of(new), operator=operator, reason=reason)
         self.current = self._in_force(self._filed)
         return old, text_of(new)
+
+    def _take_back(
+        self, key: Key, values: Mapping[Key, Value], *, operator: str, reason: str
+    ) -> tuple[str | None, str]:
+        name = dotted(key)
+        if name not in self._standing.overrides:
+            there_are = ", ".join(self._standing.overrides) or "none"
+            raise ConfigError(f"{_OPERATOR}: {name} was not set by an operator; of those there are {there_are}")
+        old = text_of(values[key]) if key in values else None
+        self._standing.set_override(name, old, None, operator=operator, reason=reason)
+        self.current = self._in_force(self._filed)
+        return old, text_of(self._filed[key]) if key in self._filed else "not limited"
 
     def reload(self, reason: str) -> dict[str, tuple[str | None, str | None]]:
         """Read the files again, all or nothing; returns old and new value of each limit that has changed, by key.

@@ -49,6 +49,8 @@ FIXED_RATES: Final = "fixed_rates"
 DEFAULT: Final = "default"
 ENVIRONMENTS: Final = tuple(each.value for each in Environment if each is not Environment.LIVE)
 OWNERS: Final = ("environments", "strategies")
+_DECIMALS: Final = 18
+"""More are no amount, and a number like 1e-999999999 has a text that no journal holds."""
 _RATE: Final = Kind(Decimal(10**12))
 _TOP: Final = (*BASE_CURRENCY, *LIMITS, FIXED_RATES, *OWNERS)
 _PARTS: Final = re.compile(r'(?:"([^"]+)"|([^."]+))(?:\.|$)')
@@ -175,6 +177,8 @@ def _number(key: Key, raw: object, origin: str, kind: Kind) -> Value:
         number = exact(raw)
         if not isinstance(number, Decimal) or not number.is_finite() or number <= 0:
             raise ConfigError(f"{origin}: {dotted(key)} must be a number above 0, not {raw!r}")
+        if -int(number.as_tuple().exponent) > _DECIMALS:
+            raise ConfigError(f"{origin}: {dotted(key)} must have at most {_DECIMALS} decimals, not {raw!r}")
     assert not isinstance(number, str), "a limit is a number"
     if number > kind.most:
         raise ConfigError(f"{origin}: {dotted(key)} must be at most {kind.most:f}, not {raw!r}")
@@ -221,10 +225,15 @@ _WITHIN: Final = (
 )
 
 
+_NEVER_REACHED: Final = frozenset({"max_order_quantity", "max_order_notional", "max_open_orders"})
+"""What no strategy reaches above its account's own limit. Positions and losses of strategies offset each other, so that
+one may hold or lose more than the account does."""
+
+
 def beyond_the_account(values: Mapping[Key, Value], key: Key) -> Key | None:
     """Return the account's limit that a strategy's limit ``key`` is above in every environment, or None."""
     where, limit = owner_and_limit(key)
-    if not where or where[0] != "strategies":
+    if not where or where[0] != "strategies" or limit[0] not in _NEVER_REACHED:
         return None
     counting = {found for name in ENVIRONMENTS for found in _counting(values, limit, name)}
     largest = max(counting, key=lambda each: Decimal(values[each]), default=None)

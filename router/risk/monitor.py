@@ -18,6 +18,7 @@ import anyio
 from router.clock import Clock, within
 from router.domain.control import Closure
 from router.domain.events import AccountMark
+from router.domain.order import ZERO
 from router.domain.result import Limit
 from router.risk.account import Account
 from router.risk.checks import account_limits
@@ -28,6 +29,8 @@ EVERY_S: Final = 1.0
 NEAR: Final = Decimal("0.8")
 """A limit used to this share is warned of; again only after it was below ``CLEAR``."""
 CLEAR: Final = Decimal("0.75")
+BLIND_S: Final = 60.0
+"""Losses that could not be measured for so long are alerted."""
 STEP: Final = Decimal("1.001")
 """A peak that rose by this factor is recorded: what a crash may forget of it."""
 
@@ -41,6 +44,8 @@ class Consequences(Protocol):
 
     def near(self, environment: str, limit: Limit) -> None: ...
 
+    def blind(self, environment: str) -> None: ...
+
 
 class RiskMonitor:
     """Marks accounts and acts on what they lost.
@@ -49,6 +54,7 @@ class RiskMonitor:
         accounts: by environment.
         limits: in force in an environment.
         journaled: what the journal remembers of an account: its last mark, and the day of it.
+        journaled_peaks: the most that each strategy has gained in an account, as far as the journal remembers.
         record: has the journal remember how an account stands now.
     """
 
@@ -60,6 +66,7 @@ class RiskMonitor:
         clock: Clock,
         *,
         journaled: Callable[[str], tuple[date, AccountMark] | None],
+        journaled_peaks: Callable[[str], Mapping[str, Decimal]],
         record: Callable[[str], None],
     ) -> None:
         self._accounts = accounts
@@ -67,9 +74,11 @@ class RiskMonitor:
         self._consequences = consequences
         self._clock = clock
         self._journaled = journaled
+        self._journaled_peaks = journaled_peaks
         self._record = record
         self._near: set[tuple[str, str]] = set()
         self._over: set[tuple[str, str]] = set()
+        self._blind: dict[str, float] = {}
         self._moved = anyio.Event()
 
     def moved(self, *_: object) -> None:
@@ -92,23 +101,39 @@ class RiskMonitor:
             measured = account_limits(account, self._limits(environment), today)
             if account.is_valued and self._is_news(environment, account, today):
                 self._record(environment)
+            self._see(environment, account.is_valued)
             for limit in measured:
-                self._judge(environment, limit)
+                if limit.value.is_finite():  # what cannot be valued blocks by itself, and is no episode of its own
+                    self._judge(environment, limit)
             self._forget(environment, measured)
+
+    def _see(self, environment: str, is_valued: bool) -> None:
+        """Say so when losses could not be measured for some time."""
+        if is_valued:
+            self._blind.pop(environment, None)
+        elif self._clock.monotonic() - self._blind.setdefault(environment, self._clock.monotonic()) >= BLIND_S:
+            self._consequences.blind(environment)
 
     def _is_news(self, environment: str, account: Account, today: date) -> bool:
         known = self._journaled(environment)
         if known is None:
             return False  # nothing was ever traded: the account's beginning tells all
-        return known[0] < today or account.portfolio.peak_equity > known[1].peak_equity * STEP
+        risen = account.portfolio.peak_equity > known[1].peak_equity * STEP
+        return known[0] < today or risen or self._has_strategy_risen(environment, account)
+
+    def _has_strategy_risen(self, environment: str, account: Account) -> bool:
+        """Whether one whose losses are limited has gained more than was recorded, by a thousandth of the account."""
+        known, step = self._journaled_peaks(environment), account.portfolio.day_start_equity * (STEP - 1)
+        limited = ((name, part) for name, part in account.strategies.items() if account.limits_losses(name))
+        return any(part.portfolio.peak_equity > known.get(name, ZERO) + step for name, part in limited)
 
     def _judge(self, environment: str, limit: Limit) -> None:
         _, name = owner_and_name(limit.name)
-        if CONSEQUENCES[name].closes and limit.value >= limit.limit:
-            self._consequences.broken(environment, limit)
-            return
         key, used = (environment, limit.name), limit.value / limit.limit
-        if used > 1 and key not in self._over:
+        closes = CONSEQUENCES[name].closes and used >= 1
+        if (closes or used > 1) and (
+            key not in self._over or (closes and self._consequences.closed(environment) is None)
+        ):
             self._over.add(key)
             self._near.add(key)
             self._consequences.broken(environment, limit)

@@ -26,7 +26,7 @@ words = st.text(st.characters(codec="utf-8"), max_size=20)
 optional_words = st.none() | words
 optional_numbers = st.none() | numbers
 strategy_marks = st.builds(events.StrategyMark, numbers, numbers, numbers)
-marks = st.builds(events.AccountMark, numbers, numbers, numbers, numbers, st.none() | strategy_marks)
+marks = st.builds(events.AccountMark, numbers, numbers, numbers, numbers, st.none() | strategy_marks, st.just(()))
 scopes = st.sampled_from(HaltScope)
 halts = st.builds(
     Halt,
@@ -123,6 +123,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "closure": closures,
     "peak_equity": optional_numbers,
     "limits": st.dictionaries(words, words, max_size=3),
+    "gained": st.dictionaries(words, numbers, max_size=2),
     "key": words,
     "old": optional_words,
     "new": optional_words,

@@ -11,7 +11,7 @@ import pytest
 
 from router.clock import VirtualClock
 from router.domain.control import HaltScope
-from router.domain.events import SessionOpened, decode_event
+from router.domain.events import Resumed, SessionOpened, decode_event
 from router.errors import ExecutionPipelineError
 from router.execution.operate import AccountView, Operations
 from router.logs import get_logger
@@ -39,7 +39,11 @@ class Desk:
             venues={"paper": "paper", "testnet": "binance"},
             symbols=["BTC/USD", "ETH/USD"],
             strategies={"registered": None},
-            account=AccountView(lambda _: self.lost, lambda _: Decimal("91000.5")),
+            account=AccountView(
+                lambda _, reset_peak: None if reset_peak else self.lost,
+                lambda _: Decimal("91000.5"),
+                lambda _: {"paper": Decimal(-7)},
+            ),
             resumed=lambda scope, name: self.resumed.append((scope, name)),
         )
 
@@ -95,7 +99,16 @@ async def test_a_halt_of_what_is_no_longer_known_can_be_resumed() -> None:
         it.standing.close_session("shadow", **WHO)
         done = await it.operations.resume("environment", "shadow", **WHO)
         assert (done.halt is not None, done.still_halted) == (True, [])
+        assert it.resumed == [(HaltScope.ENVIRONMENT, "shadow")]
         assert (await it.operations.open_session("shadow", **WHO)).closure is not None
+
+
+async def test_only_a_halt_for_its_losses_has_a_strategys_losses_counted_anew() -> None:
+    async with desk() as it:
+        for control in (None, "T07_strategy_loss"):
+            it.standing.halt(HaltScope.STRATEGY, "maker", **WHO, control=control)
+            await it.operations.resume("strategy", "maker", **WHO)
+        assert [event.gained for event in it.events if isinstance(event, Resumed)] == [{}, {"paper": Decimal(-7)}]
 
 
 async def test_a_session_of_an_unknown_environment_is_not_closed() -> None:

@@ -38,9 +38,13 @@ class Desk:
         self.journal = MemoryJournal(self.clock)
         self.alerts: list[tuple[Severity, str, str]] = []
         self.peaks: list[tuple[str, date, Decimal]] = []
-        self.standing = Standing(
-            self.journal, self.clock, get_logger(), self._alert, recount=lambda *told: self.peaks.append(told)
-        )
+        self.standing = Standing(self.journal, self.clock, get_logger(), self._alert, self)
+
+    def recount(self, environment: str, day: date, equity: Decimal) -> None:
+        self.peaks.append((environment, day, equity))
+
+    def recount_strategy(self, environment: str, strategy: str, day: date, gained: Decimal) -> None:
+        self.peaks.append((f"{environment} {strategy}", day, gained))
 
     def _alert(self, severity: Severity, topic: str, message: str) -> str:
         self.alerts.append((severity, topic, message))

@@ -142,3 +142,23 @@ def test_what_a_strategy_lost_on_earlier_days_is_not_lost_today() -> None:
     mark = mine.note_strategy("maker", TODAY)
     assert mark is not None
     assert (mark.gained, mark.day_start, mark.peak) == (D(-50), D(-50), D(0))
+
+
+def test_cash_whose_rate_is_missing_or_comes_is_neither_a_loss_nor_a_gain() -> None:
+    """A start without all quotes must not close a session, and the first quote of a currency is no profit."""
+    book = market()
+    mine = account(book, {"USD": "1000", "EUR": "1000"})
+    assert mine.note_equity(TODAY, mine.equity())
+    assert (mine.equity(), mine.portfolio.peak_equity) == (D(1000), D(1000)), "without a rate it counts as nothing"
+    assert mine.account_mark(TODAY).unvalued == ("EUR",)
+    book.pin(quote("1.09", "1.11", symbol="EUR/USD"))
+    assert mine.note_equity(TODAY, mine.equity())
+    portfolio = mine.portfolio
+    assert (portfolio.peak_equity, portfolio.day_start_equity, mine.equity()) == (D(2100), D(2100), D(2100))
+    assert mine.account_mark(TODAY).unvalued == ()
+
+    again = account(market(), {"USD": "1000", "EUR": "1000"})  # as after a restart
+    again.portfolio.restore(TODAY, mine.account_mark(TODAY))
+    assert not again.is_valued
+    assert not again.note_equity(TODAY, again.equity()), "what counted before is missing: no loss is measured"
+    assert again.portfolio.peak_equity == D(2100)

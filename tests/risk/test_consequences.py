@@ -100,3 +100,13 @@ def test_a_warning_says_how_much_is_used_and_blocks_nothing() -> None:
 )
 def test_a_limits_name_tells_whose_and_which(name: str, owner: str, plain: str) -> None:
     assert owner_and_name(name) == (owner, plain)
+
+
+def test_a_days_loss_in_a_session_that_an_operator_has_closed_changes_nothing_but_is_alerted() -> None:
+    desk = Desk()
+    closure = desk.standing.close_session("paper", operator="anna", reason="lunch")
+    desk.consequences.broken("paper", limit("max_daily_loss"))
+    assert desk.standing.closed("paper", TODAY) is closure
+    assert (desk.closings, desk.alerts[-1][0]) == (0, Severity.HIGH)
+    desk.consequences.broken("paper", limit("max_drawdown"))
+    assert desk.closings == 1, "what works in it is asked to end now"

@@ -125,10 +125,10 @@ def test_a_contradiction_is_one_inside_one_owner_only() -> None:
 
 
 ACCOUNT: dict[Key, Value] = {
-    ("max_position_size", "default"): D(1),
-    ("max_position_size", "BTC/USD"): D(5),
-    ("environments", "paper", "max_position_size", "ETH/USD"): D(7),
-    ("environments", "paper", "max_position_size", "BTC/USD"): D(2),
+    ("max_order_quantity", "default"): D(1),
+    ("max_order_quantity", "BTC/USD"): D(5),
+    ("environments", "paper", "max_order_quantity", "ETH/USD"): D(7),
+    ("environments", "paper", "max_order_quantity", "BTC/USD"): D(2),
 }
 
 
@@ -136,7 +136,7 @@ ACCOUNT: dict[Key, Value] = {
     ("symbol", "most"), [("BTC/USD", D(5)), ("ETH/USD", D(7)), ("SOL/USD", D(1)), ("default", D(7))]
 )
 def test_a_strategys_limit_is_compared_with_the_loosest_account(symbol: str, most: Decimal) -> None:
-    key = ("strategies", "maker", "max_position_size", symbol)
+    key = ("strategies", "maker", "max_order_quantity", symbol)
     assert beyond_the_account({**ACCOUNT, key: most}, key) is None
     other = beyond_the_account({**ACCOUNT, key: most + D("0.1")}, key)
     assert other is not None
@@ -144,11 +144,16 @@ def test_a_strategys_limit_is_compared_with_the_loosest_account(symbol: str, mos
 
 
 def test_nothing_to_compare_with_is_no_contradiction() -> None:
-    key = ("strategies", "maker", "max_exposure")
+    key = ("strategies", "maker", "max_order_notional")
     assert beyond_the_account({key: D(5)}, key) is None
-    assert (
-        beyond_the_account({("max_exposure",): D(5), ("environments", "paper", "max_exposure"): D(1)}, key[2:]) is None
-    )
+    account: dict[Key, Value] = {key[2:]: D(5), ("environments", "paper", *key[2:]): D(1)}
+    assert beyond_the_account(account, key[2:]) is None
+
+
+def test_positions_and_losses_of_strategies_offset_each_other_so_one_may_have_more_than_the_account() -> None:
+    for name, value in (("max_exposure", "2"), ("max_drawdown", "0.5"), ("max_daily_loss", "0.5")):
+        key = ("strategies", "maker", name)
+        assert beyond_the_account({(name,): D("0.1"), key: D(value)}, key) is None
 
 
 def test_live_has_no_account() -> None:

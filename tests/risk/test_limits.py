@@ -287,10 +287,8 @@ def test_a_mistyped_key_of_an_owner_is_refused_with_the_nearest(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("key", "value", "account"),
     [
-        ("max_exposure", '"1.01"', "max_exposure 1"),
-        ("max_drawdown", '"0.06"', "max_drawdown 0.05"),
+        ("max_order_notional", '"100000.01"', "max_order_notional 100000"),
         ("max_open_orders", "20001", "max_open_orders 20000"),
-        ('max_position_size."BTC/USD"', '"5.1"', 'max_position_size."BTC/USD" 5'),
         ('max_order_quantity."ETH/USD"', '"1.5"', "max_order_quantity.default 1"),
         ("max_order_quantity.default", '"2.5"', 'max_order_quantity."BTC/USD" 2'),
     ],
@@ -307,17 +305,17 @@ def test_a_strategy_that_may_more_than_its_account_is_refused_naming_both_files(
 
 
 def test_a_preset_that_takes_the_account_below_a_strategy_is_refused(tmp_path: Path) -> None:
-    base = write(tmp_path, **LINES | {"strategies.maker.max_exposure": '"0.5"'})
-    preset = write(tmp_path, "preset.toml", max_exposure='"0.4"')
-    assert refusal(base, preset).startswith(f"{base}: strategies.maker.max_exposure 0.5 is above ")
-    assert f"max_exposure 0.4 in {preset}" in refusal(base, preset)
+    base = write(tmp_path, **LINES | {"strategies.maker.max_order_notional": '"0.5"'})
+    preset = write(tmp_path, "preset.toml", max_order_notional='"0.4"')
+    assert refusal(base, preset).startswith(f"{base}: strategies.maker.max_order_notional 0.5 is above ")
+    assert f"max_order_notional 0.4 in {preset}" in refusal(base, preset)
 
 
 def test_a_strategy_may_what_one_environment_lets_it(tmp_path: Path) -> None:
-    lines = {"environments.paper.max_exposure": '"3"', "strategies.maker.max_exposure": '"2"'}
-    assert read_limits([write(tmp_path, **LINES | lines)]).strategies["maker"].max_exposure == D(2)
-    everywhere = {f"environments.{name}.max_exposure": '"0.5"' for name in ("paper", "shadow", "testnet")}
-    path = write(tmp_path, **LINES | everywhere | {"strategies.maker.max_exposure": '"0.6"'})
+    lines = {"environments.paper.max_order_notional": '"3"', "strategies.maker.max_order_notional": '"2"'}
+    assert read_limits([write(tmp_path, **LINES | lines)]).strategies["maker"].max_order_notional == D(2)
+    everywhere = {f"environments.{name}.max_order_notional": '"0.5"' for name in ("paper", "shadow", "testnet")}
+    path = write(tmp_path, **LINES | everywhere | {"strategies.maker.max_order_notional": '"0.6"'})
     assert "0.6 is above the account's own environments." in refusal(path), "the base counts nowhere"
 
 

@@ -39,6 +39,7 @@ class Watched:
             self.desk.consequences,
             self.desk.clock,
             journaled=lambda _: self.known,
+            journaled_peaks=lambda _: {},
             record=self.record,
         )
         self.market.listen(self.monitor.moved)
@@ -186,3 +187,28 @@ async def test_a_position_without_a_price_closes_nothing() -> None:
     watched.account.portfolio.fill("NEW/USD", BUY, D(1), D(40000), D(0), "USD")
     watched.monitor.look()
     assert watched.desk.consequences.closed("paper") is None
+
+
+async def test_a_loss_in_a_session_that_an_operator_has_closed_is_alerted_once_and_not_every_minute() -> None:
+    watched = Watched(max_daily_loss="0.05")
+    watched.monitor.look()
+    watched.desk.standing.close_session("paper", operator="anna", reason="lunch")
+    known = len(watched.desk.alerts)
+    for dollars in range(40000, 39990, -1):
+        watched.price(str(dollars))
+        watched.monitor.look()
+        await watched.desk.clock.advance(61)
+    assert [severity for severity, *_ in watched.desk.alerts[known:]] == [Severity.HIGH]
+    assert watched.desk.closings == 0
+
+
+async def test_a_session_that_was_opened_is_closed_again_by_a_loss_that_is_still_there() -> None:
+    watched = Watched(max_drawdown="0.05")
+    watched.monitor.look()
+    watched.price("40000")
+    watched.monitor.look()
+    watched.desk.standing.open_session("paper", operator="anna", reason="too early")
+    await watched.desk.journal.flush()
+    assert watched.desk.consequences.closed("paper") is None
+    watched.monitor.look()
+    assert watched.desk.consequences.closed("paper") is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +13,11 @@ from anyio.lowlevel import checkpoint
 
 from router import ExecutionPipeline, ExecutionResult, ExecutionStatus
 from router.clock import VirtualClock
-from router.domain.events import AlertRaised, Pending, SessionClosed, decode_event
+from router.domain.events import AccountMarked, AlertRaised, Pending, SessionClosed, decode_event
 from router.errors import ExecutionPipelineError
+from router.ids import client_order_id
 from router.journal.memory import MemoryJournal
+from tests.journal.events import MoodyDisk
 from tests.pipelines import LOOSE, intent, move, resting, settings
 
 pytestmark = pytest.mark.asyncio
@@ -42,8 +44,11 @@ def disk() -> Disk:
     return Disk()
 
 
-def started(home: Path, disk: Disk, limits: Mapping[str, object], at: str = "50000") -> ExecutionPipeline:
-    filed = settings(home, limits=LOOSE | dict(limits), quotes=QUOTES | {"BTC/USD": (at, at)})
+def started(
+    home: Path, disk: Disk, limits: Mapping[str, object], at: str = "50000", strategies: Collection[str] = ()
+) -> ExecutionPipeline:
+    owners = {f"strategies.{name}.owner": "anna" for name in strategies}
+    filed = settings(home, owners, limits=LOOSE | dict(limits), quotes=QUOTES | {"BTC/USD": (at, at)})
     return ExecutionPipeline("paper", filed, clock=disk.time, journal=disk)
 
 
@@ -240,9 +245,9 @@ async def test_a_drawdown_closes_the_session_until_a_named_operator_opens_it(tmp
         async with started(tmp_path, disk, limits) as pipeline:
             assert pipeline.risk_snapshot().drawdown < D("0.05")
             await still_closed(pipeline, drawdown, first)
-            for anybody in ({"operator": " ", "reason": "x"}, {"operator": "anna", "reason": ""}):
-                with pytest.raises(ExecutionPipelineError):
-                    await pipeline.open_session("paper", **anybody)
+            for operator, reason in ((" ", "x"), ("anna", "")):
+                with pytest.raises(ExecutionPipelineError, match="must be 1 to"):
+                    await pipeline.open_session("paper", operator=operator, reason=reason)
             await disk.time.advance(3 * 86400)
             await still_closed(pipeline, drawdown, first)
     assert len(written(disk, SessionClosed)) == 1
@@ -253,6 +258,15 @@ async def test_a_drawdown_closes_the_session_until_a_named_operator_opens_it(tmp
         assert (await buy(pipeline)).is_success
     async with started(tmp_path, disk, DRAWDOWN) as pipeline:
         assert (await buy(pipeline)).is_success
+
+
+async def test_a_days_loss_is_not_accepted_with_the_peak(tmp_path: Path, disk: Disk) -> None:
+    async with started(tmp_path, disk, DAILY) as pipeline:
+        first = await lose(pipeline)
+        for reset in (False, True):
+            with pytest.raises(ExecutionPipelineError, match=r"stays closed: max_daily_loss is 0\.03, measured 0\.1"):
+                await pipeline.open_session("paper", **WHO, reset_peak=reset)
+        await still_closed(pipeline, "Daily loss limit reached", first)
 
 
 async def test_a_session_does_not_open_while_the_loss_still_reaches_the_limit_unless_the_loss_is_accepted(
@@ -375,6 +389,10 @@ async def test_a_closed_session_takes_only_what_is_flagged_and_ends_what_works_a
         assert (await pipeline.amend_order(its_id, quantity="0.5")).is_success, "it still only reduces"
         assert (await pipeline.amend_order(its_id, quantity="1.5")).is_blocked_by_risk
         assert (await pipeline.amend_order(its_id, quantity="0.1")).is_success
+        price(pipeline, "60000")
+        for result in (await sell(pipeline), await buy(pipeline, reduce_only=True)):
+            assert result.violation == unflagged.violation == pipeline.closed_sessions()[0].violation
+        assert (await sell(pipeline, reduce_only=True)).is_success
 
 
 async def test_exposure_ends_nothing_that_works(tmp_path: Path, disk: Disk) -> None:
@@ -387,6 +405,19 @@ async def test_exposure_ends_nothing_that_works(tmp_path: Path, disk: Disk) -> N
         assert (await pipeline.amend_order(ids["adds"], price="31000")).is_blocked_by_risk
         assert (await pipeline.amend_order(ids["adds"], quantity="0.001")).is_success
         assert (await pipeline.cancel_order(ids["adds"])).status is S.CANCELLED
+
+
+@pytest.mark.parametrize("name", ["drawdown", "daily loss"])
+async def test_an_order_that_reduces_without_saying_so_is_refused_too_and_finds_the_loss(
+    tmp_path: Path, disk: Disk, name: str
+) -> None:
+    async with started(tmp_path, disk, CASES[name]) as pipeline:
+        await buy(pipeline, "1")
+        price(pipeline, "40000")
+        assert (await sell(pipeline, reduce_only=True)).is_success, "what was lost is not its concern"
+        assert pipeline.closed_sessions() == []
+        assert (await sell(pipeline)).is_blocked_by_risk
+        assert len(pipeline.closed_sessions()) == 1
 
 
 @pytest.mark.parametrize("name", ["drawdown", "daily loss"])
@@ -403,3 +434,94 @@ async def test_nobody_has_to_send_an_order_for_a_loss_to_close_the_session(
         assert [event.alert_id for event in written(disk, AlertRaised) if event.topic == "risk"] == [
             pipeline.closed_sessions()[0].alert_id
         ]
+
+
+# -- a strategy's own losses --------------------------------------------------------------------------------------
+
+
+async def test_what_a_strategy_had_gained_is_known_after_a_restart_though_others_lost_as_much(
+    tmp_path: Path, disk: Disk
+) -> None:
+    names = ("maker", "taker")
+    async with started(tmp_path, disk, {}, strategies=names) as pipeline:
+        await pipeline.set_limit("strategies.maker.max_drawdown", "0.03", **WHO)
+        await buy(pipeline, "1", strategy_key="maker")
+        await sell(pipeline, "1", strategy_key="taker")
+        for usd in ("56000", "55999", "56001", "55000", "56000"):
+            price(pipeline, usd)
+            await disk.time.advance(2)
+        assert pipeline.halts() == []
+        assert len(written(disk, AccountMarked)) == 1, "a crash may forget a thousandth"
+    async with started(tmp_path, disk, {}, "52000", names) as pipeline:
+        await disk.time.advance(2)  # it has lost 4,000 of 6,000, which is 4 % of the account
+        assert [(halt.what, halt.allow_reducing) for halt in pipeline.halts()] == [("strategy maker", True)]
+        assert pipeline.closed_sessions() == [], "the account has lost nothing"
+        assert (await buy(pipeline, strategy_key="maker")).is_blocked_by_safety
+        assert (await sell(pipeline, "0.1", strategy_key="taker")).is_success
+
+
+async def test_a_loss_that_an_operator_accepts_is_counted_from_there_on_over_a_restart_too(
+    tmp_path: Path, disk: Disk
+) -> None:
+    names = ("maker", "taker")
+    async with started(tmp_path, disk, {}, strategies=names) as pipeline:
+        await pipeline.set_limit("strategies.maker.max_drawdown", "0.03", **WHO)
+        await buy(pipeline, "1", strategy_key="maker")
+        await sell(pipeline, "1", strategy_key="taker")
+        for usd, halted in (("56000", False), ("52000", True)):
+            price(pipeline, usd)
+            await disk.time.advance(2)
+            assert bool(pipeline.halts()) is halted
+        await pipeline.resume("strategy", "maker", **WHO)
+        for usd in ("51500", "55000"):
+            price(pipeline, usd)
+            await disk.time.advance(2)
+            assert pipeline.halts() == []
+    async with started(tmp_path, disk, {}, "51900", names) as pipeline:
+        await disk.time.advance(2)  # 3,100 less than it had gained since; 4,100 less than ever
+        assert [halt.what for halt in pipeline.halts()] == ["strategy maker"]
+
+
+async def test_a_strategys_limit_counts_from_the_day_on_which_it_is_set(tmp_path: Path, disk: Disk) -> None:
+    async with started(tmp_path, disk, {}, strategies=["maker"]) as pipeline:
+        await buy(pipeline, "1", strategy_key="maker")
+        price(pipeline, "46000")
+        await disk.time.advance(86400)
+        await pipeline.set_limit("strategies.maker.max_daily_loss", "0.03", **WHO)
+        await disk.time.advance(2)
+        assert pipeline.halts() == [], "what it lost was yesterday's"
+        price(pipeline, "43120")  # 3 % of 96,000
+        result = await buy(pipeline, strategy_key="maker")
+        assert (result.violation, alerts(disk, result)) == ("Daily loss limit reached", [("HIGH", "halt")])
+        assert result.limit_value == D("0.03")
+        (halt,) = pipeline.halts()
+        assert (halt.what, halt.reason) == (
+            "strategy maker",
+            "Daily loss limit reached in paper: strategies.maker.max_daily_loss is 0.03, measured 0.03",
+        )
+        assert (await buy(pipeline, strategy_key="maker")).is_blocked_by_safety
+        assert (await sell(pipeline, strategy_key="maker", reduce_only=True)).is_success
+
+
+async def test_a_closing_session_ends_what_is_still_on_its_way(tmp_path: Path) -> None:
+    disk = MoodyDisk(VirtualClock())
+    filed = settings(tmp_path, limits=LOOSE | DRAWDOWN, quotes=QUOTES)
+    async with ExecutionPipeline("paper", filed, clock=disk.clock, journal=disk) as pipeline:
+        await buy(pipeline, "1")
+        disk.shut_gate()
+        await pipeline.intents.send(resting(price="30000", intent_id="late"))
+        for _ in range(20):
+            await checkpoint()
+        price(pipeline, "40000")
+        await pipeline.intents.send(intent(intent_id="refused"))
+        for _ in range(20):
+            await checkpoint()
+        assert len(pipeline.closed_sessions()) == 1
+        disk.gate.set()
+        await pipeline.idle()
+        for _ in range(50):
+            await checkpoint()
+        assert pipeline.open_orders() == []
+        late = pipeline.order(client_order_id("late"))
+        assert late is not None
+        assert late.status is S.CANCELLED
