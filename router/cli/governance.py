@@ -97,6 +97,7 @@ def controls(
     rows = [_row(entry, values, counted) for entry in catalogue().values()]
     when = f"since {since}" if since is not None else "since it began"
     source = f"Counted in {path} {when}." if has_journal else f"There is no journal yet ({path}): nothing was counted."
+    source += " Limits are those of the files now: a running router took [safety] and [strategies] over at its start."
     if common.json:
         document = {"journal": path if has_journal else None, "since": since, "note": source, "controls": rows}
         return show_json(document)

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from router.clock import Clock
 from router.domain.events import AccountMarked
-from router.errors import ConfigError
+from router.errors import ConfigError, JournalError
 from router.execution.alarm import Alarm
 from router.execution.tracker import Tracker
 from router.journal.base import Journal
@@ -109,7 +109,12 @@ class RiskDesk:
 
     async def _settled(self) -> None:
         self.monitor.moved()
-        await self._journal.reached(self._journal.next_seq - 1)
+        try:
+            await self._journal.reached(self._journal.next_seq - 1)
+        except JournalError as error:
+            raise JournalError(
+                f"The limit is in force in this process, but a restart would forget it: {error}"
+            ) from None
 
     def _limits_losses(self, environment: str) -> Callable[[str], bool]:
         def limits_losses(strategy: str) -> bool:

@@ -82,6 +82,7 @@ class Safeguards:
         self.out_versus_in = OutVersusIn(self._excess)
         self._repeated = RepeatedExecution(clock, self._disable)
         self._rate = MessageRate(clock)
+        self._duplicates = DuplicateContent(clock)
 
         def rate(environment: str, currency: str) -> Decimal | None:
             return accounts[environment].rate(currency)
@@ -99,7 +100,7 @@ class Safeguards:
             PriceCollar(market),
             PriceWalk(clock),
             SelfMatch(market, opposite),
-            DuplicateContent(clock),
+            self._duplicates,
             WindowNotional(rate, clock),
             DailyOrders(settings.strategies, clock.now().date(), counted),
             self._rate,
@@ -118,6 +119,7 @@ class Safeguards:
     def cancelled(self, order: Order) -> None:
         """Take in that a cancel goes out."""
         self._rate.cancelled(order.environment, order.strategy_key)
+        self._duplicates.cancelled(order)
 
     def resumed(self, scope: HaltScope, name: str) -> None:
         """Take in that an operator has ended a halt."""

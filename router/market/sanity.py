@@ -66,8 +66,7 @@ class Trust:
         """Note an update of prices and sizes that cannot be true."""
         self._agreeing = 0
         self.suspicion = (
-            f"an update that cannot be true was refused (bid {bid[1]} at {bid[0]}, ask {ask[1]} at {ask[0]}), "
-            "and no good one has come since"
+            f"an update that cannot be true was refused (bid {bid[0]}, ask {ask[0]}), and no good one has come since"
         )
 
     def judge(self, quote: Quote) -> None:
@@ -126,9 +125,9 @@ class Trust:
             self._candidate, self._wary, self._flips = None, 0, False
             self._believe(quote, mid)
             return
-        jump = "jumps to and fro" if self._flips else f"is {abs(mid - level) / level * 100:.2f} % away"
+        jump = "has jumped to and fro around" if self._flips else f"is {abs(mid - level) / level * 100:.2f} % away from"
         self.suspicion = (
-            f"its price {mid} {jump} from {level}, the last trusted one (safety.max_jump_pct = "
+            f"its price {mid} {jump} {level}, the last trusted one (safety.max_jump_pct = "
             f"{float(most * 100):g}); {settle} quotes in a row that agree will be trusted"
         )
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 from router.clock import Clock
+from router.domain.order import Order
 from router.middleware import Submission
 from router.safety.windows import WindowsByKey
 from router.settings import Safety
@@ -58,6 +59,10 @@ class DuplicateContent:
             seen = self._seen.open(_content(submission), limits.duplicate_window_s, now)
             seen.add(now, _ONE, submission.run_id)
 
+    def cancelled(self, order: Order) -> None:
+        """Forget an order whose cancel goes out: what follows replaces it."""
+        self._seen.forget(_content_of(order.environment, order))
+
     def undone(self, submission: Submission, limits: Safety) -> None:
         self._seen.take_back(_content(submission), submission.run_id)
 
@@ -67,8 +72,12 @@ def _content(submission: Submission) -> _Content:
     assert order is not None, "validation runs before safety"
     if submission.amends is not None:
         return order.client_order_id, order.quantity, order.price
+    return _content_of(submission.environment, order)
+
+
+def _content_of(environment: str, order: Order) -> _Content:
     return (
-        submission.environment,
+        environment,
         order.strategy_key,
         order.symbol,
         order.side,

@@ -1,9 +1,10 @@
-"""Control P03: no price further from the reference price than the collar, and P22: whatever the order's type, time in
-force or phase, new or amended (15c3-5(c)(1)(ii), RTS 6 Art. 15(1)(a), FIA 1.3; Knight's collar skipped an auction).
+"""Control P03: no price further through the market than the collar, and P22: whatever the order's type, time in force
+or phase, new or amended (15c3-5(c)(1)(ii), RTS 6 Art. 15(1)(a), FIA 1.3; Knight's collar skipped an auction).
 
-A limit order is judged by its price, in both directions; a market order by what it would take: the touch, and where
-the book has depth the worst price that its quantity would reach. The reference is the mid of the quote that the gates
-see. This module must not know how old that quote may be.
+A limit order is judged by its price: a buy far above or a sell far below the reference. On the other side it can only
+trade at a better price than the market's, as a take-profit does, however far it rests. A market order is judged by what
+it would take: the touch, and where the book has depth the worst price that its quantity would reach. The reference is
+the mid of the quote that the gates see. This module must not know how old that quote may be.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class PriceCollar:
 
     def limit(self, limits: Safety) -> str:
         percent = limits.price_collar_pct
-        return "off" if percent is None else f"{percent:f} % from the reference price"
+        return "off" if percent is None else f"{percent:f} % above (to sell: below) the reference price"
 
     def objection(self, submission: Submission, limits: Safety) -> str | None:
         percent, order, quote = limits.price_collar_pct, submission.order, submission.reference
@@ -50,7 +51,7 @@ class PriceCollar:
         low, high = twice_mid * (100 - percent) / 200, twice_mid * (100 + percent) / 200
         price = order.price if order.order_type is OrderType.LIMIT else quote.touch(order.side)
         assert price is not None, "validation lets no limit order without a price pass"
-        if not low <= price <= high:
+        if price > high if order.side is OrderSide.BUY else price < low:
             limited = order.order_type is OrderType.LIMIT
             what = f"Price {price}" if limited else f"The touch {price}, which this market order would take,"
             return f"{what} is {_too_far(price, quote, percent)} Check the price and the market data."

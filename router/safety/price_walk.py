@@ -2,7 +2,8 @@
 a specified period").
 
 An order's price is compared with the oldest one of its strategy, symbol and side inside the window: its limit price,
-or the touch that a market order would take. An amendment counts when it changes the price. Of the orders within one
+or the touch that a market order would take. What only rests moves no market and does not count: a ladder of quotes is
+no walk. An amendment counts when it changes the price. Of the orders within one
 hundredth of the window the first stands for all. This module must not know where prices come from.
 """
 
@@ -78,6 +79,8 @@ def _new_price(submission: Submission) -> Decimal | None:
     """Return the price that the submission brings, or None when it brings none."""
     order, before = submission.order, submission.amends
     assert order is not None, "validation runs before safety"
-    if order.order_type is OrderType.LIMIT:
-        return None if before is not None and before.price == order.price else order.price
-    return submission.reference.touch(order.side) if submission.reference is not None else None
+    touch = submission.reference.touch(order.side) if submission.reference is not None else None
+    if order.order_type is not OrderType.LIMIT or order.price is None or touch is None:
+        return touch
+    rests = order.price < touch if order.side is OrderSide.BUY else order.price > touch
+    return None if rests or (before is not None and before.price == order.price) else order.price

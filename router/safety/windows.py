@@ -106,6 +106,10 @@ class WindowsByKey(Generic[_K]):
         if window is not None:
             window.take_back(owner)
 
+    def forget(self, key: _K) -> None:
+        """Let go of the whole window of ``key``."""
+        self._windows.pop(key, None)
+
     def open(self, key: _K, seconds: float, now: float) -> SlidingWindow:
         """Return the window of ``key``, over ``seconds`` from now on, and let go of some that are empty by ``now``."""
         window = self._windows.get(key)

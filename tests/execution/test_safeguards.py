@@ -94,13 +94,13 @@ async def far(pipeline: ExecutionPipeline) -> ExecutionResult:
 
 async def amended_far(pipeline: ExecutionPipeline) -> ExecutionResult:
     placed = await submit(pipeline, order_type="limit", price="49000")
-    return await pipeline.amend_order(placed.client_order_id or "", price="47000")
+    return await pipeline.amend_order(placed.client_order_id or "", price="53000")
 
 
 async def walking(pipeline: ExecutionPipeline) -> ExecutionResult:
-    for price in ("48000", "48500", "49000"):
+    for price in ("50100", "50700", "51300"):
         assert (await submit(pipeline, order_type="limit", price=price)).is_success
-    return await submit(pipeline, order_type="limit", price="49500")
+    return await submit(pipeline, order_type="limit", price="51900")
 
 
 async def meets_itself(pipeline: ExecutionPipeline) -> ExecutionResult:
@@ -294,9 +294,9 @@ async def test_overrides_count_for_their_strategy_and_environment_only(tmp_path:
         return (await pipeline.submit_order(wanted)).is_success
 
     async with pipeline_on(tmp_path, **overrides) as pipeline:
-        assert await passes(pipeline, "40000", "free", "paper")
-        assert not await passes(pipeline, "40000", "free", "shadow")
-        assert await passes(pipeline, "49000", "free", "shadow")
-        assert not await passes(pipeline, "49000", "strict", "shadow")
-        assert not await passes(pipeline, "49000", "strict", "paper")
-        assert await passes(pipeline, "49900", "strict", "paper")
+        assert await passes(pipeline, "60000", "free", "paper")
+        assert not await passes(pipeline, "60000", "free", "shadow")
+        assert await passes(pipeline, "51000", "free", "shadow")
+        assert not await passes(pipeline, "51000", "strict", "shadow")
+        assert not await passes(pipeline, "51000", "strict", "paper")
+        assert await passes(pipeline, "50100", "strict", "paper")

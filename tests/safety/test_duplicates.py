@@ -96,6 +96,16 @@ def test_the_same_order_in_another_environment_is_none() -> None:
     assert seen.send(elsewhere) is None
 
 
+def test_what_replaces_a_cancelled_order_is_none() -> None:
+    seen = Seen()
+    first = asked()
+    assert seen.send(first) is None
+    assert first.order is not None
+    seen.control.cancelled(first.order)
+    assert seen.send(asked()) is None
+    assert seen.send(asked()) is not None
+
+
 def test_an_amendment_is_a_duplicate_when_it_asks_for_the_same_new_terms_again() -> None:
     seen, working = Seen(), asked().order
     assert seen.send(asked(working, price="101")) is None

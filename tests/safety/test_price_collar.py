@@ -36,10 +36,14 @@ def test_a_price_inside_the_collar_or_on_its_edge_passes(price: str, side: Order
     assert objection(limit_order(price, side)) is None
 
 
-@pytest.mark.parametrize("side", [BUY, SELL])
-@pytest.mark.parametrize("price", ["0.01", "94.99", "105.01", "1000000"])
-def test_a_price_beyond_the_collar_is_refused_in_both_directions(price: str, side: OrderSide) -> None:
+@pytest.mark.parametrize(("price", "side"), [("105.01", BUY), ("1000000", BUY), ("94.99", SELL), ("0.01", SELL)])
+def test_a_price_through_the_market_and_beyond_the_collar_is_refused(price: str, side: OrderSide) -> None:
     assert objection(limit_order(price, side)) is not None
+
+
+@pytest.mark.parametrize(("price", "side"), [("0.01", BUY), ("94.99", BUY), ("105.01", SELL), ("1000000", SELL)])
+def test_what_can_only_trade_at_a_better_price_than_the_markets_may_rest_anywhere(price: str, side: OrderSide) -> None:
+    assert objection(limit_order(price, side)) is None
 
 
 def test_the_objection_says_how_far_from_what_and_what_to_check() -> None:
@@ -76,16 +80,16 @@ def test_an_amendment_to_a_price_beyond_the_collar_is_refused() -> None:
 
 
 def test_an_order_that_the_market_has_left_can_still_be_made_smaller_but_not_larger() -> None:
-    working = limit_order("80")
-    assert objection(limit_order("80", quantity="0.5"), amends=working) is None
-    assert objection(limit_order("80", quantity="2"), amends=working) is not None
+    working = limit_order("120")
+    assert objection(limit_order("120", quantity="0.5"), amends=working) is None
+    assert objection(limit_order("120", quantity="2"), amends=working) is not None
 
 
 def test_switched_off_it_says_so_and_lets_everything_pass() -> None:
     off = Safety(price_collar_pct=None)
     assert objection(limit_order("1"), limits=off) is None
     control = PriceCollar(MarketData(VirtualClock(NOW)))
-    assert (control.limit(off), control.limit(LIMITS)) == ("off", "5 % from the reference price")
+    assert (control.limit(off), control.limit(LIMITS)) == ("off", "5 % above (to sell: below) the reference price")
     assert control.id.startswith("P03_")
     assert control.hard
 
@@ -144,7 +148,8 @@ def test_what_passes_is_inside_the_collar_and_what_does_not_is_outside(
     reference = quote(str(bid), str(bid + spread))
     control = PriceCollar(MarketData(VirtualClock(NOW)))
     asked = submission(limit_order(str(price), side), reference=reference)
-    inside = abs(price - reference.mid) <= reference.mid * percent / 100
+    through = price - reference.mid if side is BUY else reference.mid - price
+    inside = through <= reference.mid * percent / 100
     assert (control.objection(asked, Safety(price_collar_pct=percent)) is None) == inside
 
 

@@ -21,7 +21,8 @@ LIMITS = Safety(price_walk_pct=D(10), price_walk_window_s=60.0)
 
 def asked(price: str | Decimal, side: OrderSide = BUY, amends: Order | None = None, **fields: Any) -> Submission:
     values = {"order_type": OrderType.LIMIT, "price": str(price), "side": side, "strategy_key": "m", **fields}
-    return submission(order(**values), amends=amends)
+    taken = quote("1", "2") if side is BUY else quote("1000000", "1000001")  # whatever the price, it takes
+    return submission(order(**values), amends=amends, reference=taken)
 
 
 class Walk:
@@ -96,6 +97,18 @@ def test_a_market_order_counts_with_the_touch_it_would_take() -> None:
     assert walk.send(submission(order(), reference=quote("99", "101"))) is None
     assert walk.send(submission(order(), reference=quote("109", "111"))) is None
     assert walk.send(submission(order(), reference=quote("110", "112"))) is not None
+
+
+@pytest.mark.parametrize(("side", "first"), [(BUY, "101"), (SELL, "99")])
+def test_a_ladder_of_orders_that_only_rest_is_no_walk(side: OrderSide, first: str) -> None:
+    walk = Walk()
+    market = quote("99", "101")
+    for away in range(1, 60):
+        price = 101 - away if side is BUY else 99 + away
+        resting = order(order_type=OrderType.LIMIT, price=str(price), side=side, strategy_key="m")
+        assert walk.send(submission(resting, reference=market)) is None
+    taking = order(order_type=OrderType.LIMIT, price=first, side=side, strategy_key="m")
+    assert walk.send(submission(taking, reference=market)) is None
 
 
 def test_an_amendment_counts_by_its_new_price_and_not_at_all_without_one() -> None:
