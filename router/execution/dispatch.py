@@ -96,10 +96,11 @@ class Dispatch:
             self._tracker.replace_failed(order.client_order_id, asked.request_id, f"not handed over: {error}")
             raise
         halt = await self._last_look(submission, executor)
-        if halt is not None:
-            self._tracker.replace_failed(order.client_order_id, asked.request_id, _stopped(halt))
-            return self._refused(submission, halt)
         current = self._tracker.orders.current(order.client_order_id) or order
+        if halt is not None:
+            if asked in current.pending_replaces:  # else the order has ended meanwhile
+                self._tracker.replace_failed(order.client_order_id, asked.request_id, _stopped(halt))
+            return self._refused(submission, halt)
         if asked in current.pending_replaces:  # else the order has ended meanwhile
             await self._hand_over(executor, order.client_order_id, lambda: executor.amend(current, asked))
             self._tracker.sent(order.client_order_id)

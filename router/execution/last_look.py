@@ -34,10 +34,14 @@ class LastLook:
         self._venue_of = venue_of
 
     def __call__(self, submission: Submission) -> Halt | None:
-        order, environment = submission.order, submission.environment
-        assert order is not None, "only an order is handed over"
+        assert submission.order is not None, "only an order is handed over"
+        return None if submission.only_takes_away else self.at(submission.order)
+
+    def at(self, order: Order) -> Halt | None:
+        """Return which halt stops an order now, or None."""
+        environment = order.environment
         halt = self._blocking(environment, order.strategy_key, order.symbol, self._venue_of.get(environment, ""))
-        if halt is None or submission.only_takes_away or (halt.allow_reducing and self._reduces(environment, order)):
+        if halt is None or (halt.allow_reducing and self._reduces(environment, order)):
             return None
         return halt
 

@@ -25,7 +25,7 @@ from router.risk.account import Account
 from router.safety.deployment import DailyOrders, Permission
 from router.safety.duplicates import DuplicateContent
 from router.safety.guard import Control, SafetyGuard
-from router.safety.kill_switch import KillSwitch
+from router.safety.kill_switch import KillSwitch, told
 from router.safety.message_rate import MessageRate
 from router.safety.out_versus_in import OutVersusIn
 from router.safety.price_collar import PriceCollar
@@ -107,6 +107,7 @@ class Safeguards:
         )
         """In the order in which they are asked: what stops everything first, what counts last."""
         market.on_suspicion = self._suspected
+        venues.stop_by(self._stops)
         self.guard = SafetyGuard(self.controls, settings.safety_for, self._blocked, reduces)
 
     # -- what they see -------------------------------------------------------------------------------------
@@ -128,6 +129,11 @@ class Safeguards:
         elif scope is HaltScope.ENVIRONMENT:  # it may have been disabled for orders of no strategy
             self._repeated.enabled(None)
             self._repeated.enabled("")
+
+    def _stops(self, order: Order) -> str | None:
+        """Return which halt came while an order waited for its turn at its venue, in words."""
+        halt = self.last_look.at(order)
+        return None if halt is None else told(halt)
 
     # -- what comes of it ----------------------------------------------------------------------------------
 

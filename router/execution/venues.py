@@ -12,6 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from router.clock import Clock, within
 from router.domain.market import Instrument
+from router.domain.order import Order
 from router.domain.venue import VenueBook
 from router.executors.base import OrderExecutor
 from router.logs import RouterLogger
@@ -26,6 +27,7 @@ class RemoteVenue(Protocol):
     """An executor that trades at a venue with a book of its own."""
 
     on_gap: Callable[[], None]
+    stops: Callable[[Order], str | None]
 
     @property
     def environment(self) -> str: ...
@@ -75,6 +77,11 @@ class Venues:
         """By environment: why its venue must get no new order now."""
         self.rules = {name: _rules(venue) for name, venue in self._venues.items()}
         """By environment: an instrument of ours -> the venue's own rules for it."""
+
+    def stop_by(self, stops: Callable[[Order], str | None]) -> None:
+        """Have every venue ask ``stops`` once more when an order's turn to be sent has come: why it must not be."""
+        for venue in self._venues.values():
+            venue.stops = stops
 
     async def compared(self) -> None:
         """Wait, not for long, until every venue has been compared for the first time."""

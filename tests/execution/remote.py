@@ -36,6 +36,7 @@ class Remote:
         self.environment = environment
         self.parts = parts
         self.on_gap: Callable[[], None] = lambda: None
+        self.stops: Callable[[Order], str | None] = lambda _: None
         self.unready: str | None = None
         self.halt: str | None = None
         self.broken: Exception | None = None

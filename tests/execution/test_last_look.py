@@ -43,8 +43,9 @@ def test_what_a_halt_stops(halt: Halt | None, reduces: bool, amends: Order | Non
         return halt
 
     look = LastLook(blocking, lambda *_: reduces, {"paper": "its venue"})
-    assert look(sent(order(strategy_key="maker", quantity="1"), amends)) == (halt if stops else None)
-    assert asked == [("paper", "maker", "BTC/USD", "its venue")]
+    made = sent(order(strategy_key="maker", quantity="1"), amends)
+    assert look(made) == (halt if stops else None)
+    assert asked == ([] if made.only_takes_away else [("paper", "maker", "BTC/USD", "its venue")])
 
 
 def test_an_order_reduces_whether_it_is_held_already_or_not() -> None:

@@ -27,7 +27,7 @@ from router.errors import RouterError
 from router.executors.base import Emit
 from router.executors.testnet.dialect import Dialect, NoProofError, RefusedHereError
 from router.executors.testnet.limiter import Priority
-from router.executors.testnet.link import Link, NotSentError, RequestFailedError
+from router.executors.testnet.link import Link, NotSentError, RequestFailedError, Stops, nothing_stops
 from router.executors.testnet.names import Names
 from router.executors.testnet.outcomes import Kind
 from router.executors.testnet.streams import Streams
@@ -92,8 +92,8 @@ class TestnetExchangeOrderExecutor:
         self._emit = emit
         self._log = log
         self._symbols = tuple(symbols)
-        self.on_gap: Callable[[], None] = lambda: None
-        """Called when the streams may have missed something."""
+        self.on_gap: Callable[[], None] = lambda: None  # called when the streams may have missed something
+        self.stops: Callable[[Order], str | None] = lambda _: None  # asked once more before an order leaves
         self._streams = Streams(dialect, clock, log, self._heard_order, self._heard_trade, self._gap)
         self._names = Names()
         self._expected: dict[str, anyio.Event] = {}  # whose next word is waited for
@@ -152,14 +152,14 @@ class TestnetExchangeOrderExecutor:
 
     async def _create(self, order: Order) -> tuple[VenueOrder, Sequence[VenueTrade]]:
         """Send the order; once more after the venue has proved that its clock, and nothing else, was in the way."""
-        create = partial(self._dialect.create, order)
+        create, stops = partial(self._dialect.create, order), partial(self.stops, order)
         try:
-            return await self._ask(Priority.CREATE, "create", create)
+            return await self._ask(Priority.CREATE, "create", create, stops)
         except RequestFailedError as failed:
             if failed.outcome.kind is not Kind.CLOCK:
                 raise
         await self._measure()
-        return await self._ask(Priority.CREATE, "create", create)
+        return await self._ask(Priority.CREATE, "create", create, stops)
 
     async def _measure(self) -> None:
         """Take the venue's clock anew; when that fails the next request proves the same as the last one."""
@@ -214,7 +214,9 @@ class TestnetExchangeOrderExecutor:
         """Ask for other terms; they are in force when the venue shows them."""
         answer = partial(self._say, order, request_id=asked.request_id)
         try:
-            shown = await self._ask(Priority.CREATE, "amend", partial(self._dialect.amend, order, asked))
+            takes_away = asked.price == order.price and asked.quantity <= order.quantity
+            stops = nothing_stops if takes_away else partial(self.stops, order)
+            shown = await self._ask(Priority.CREATE, "amend", partial(self._dialect.amend, order, asked), stops)
         except (NotSentError, RefusedHereError) as refusal:
             answer(X.REPLACE_REJECTED, self._clock.now(), reason=f"Not sent: {refusal}")
             return
@@ -366,8 +368,10 @@ class TestnetExchangeOrderExecutor:
     def _gap(self) -> None:
         self.on_gap()
 
-    async def _ask(self, priority: Priority, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._link.ask(priority, self._dialect.costs[what], call)
+    async def _ask(
+        self, priority: Priority, what: str, call: Callable[[], Awaitable[T]], stops: Stops = nothing_stops
+    ) -> T:
+        return await self._link.ask(priority, self._dialect.costs[what], call, stops)
 
     def _heard_order(self, shown: VenueOrder) -> None:
         name = self._names.ours(shown.client_order_id)

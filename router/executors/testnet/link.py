@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import anyio
 
@@ -22,6 +22,13 @@ from router.executors.testnet.standing import VenueStanding
 from router.logs import RouterLogger
 
 T = TypeVar("T")
+Stops: TypeAlias = Callable[[], str | None]
+
+
+def nothing_stops() -> str | None:
+    """Let a request go when its turn has come."""
+    return None
+
 
 CLOCK_EVERY_S: Final = 300.0
 """Between two measurements of the venue's clock: ours drifts by some 10 ms in that time."""
@@ -62,11 +69,14 @@ class Link:
         self._wrong = anyio.Event()
         self._offset_s = 0.0
 
-    async def ask(self, priority: Priority, cost: float, call: Callable[[], Awaitable[T]]) -> T:
+    async def ask(
+        self, priority: Priority, cost: float, call: Callable[[], Awaitable[T]], stops: Stops = nothing_stops
+    ) -> T:
         """Await ``call`` when it is its turn.
 
         Args:
             cost: weight in the venue's own units.
+            stops: asked when its turn has come: why it must not be sent any more, or None.
 
         Raises:
             NotSentError: it is proved that nothing was sent.
@@ -79,6 +89,9 @@ class Link:
             await self._limiter.take(priority, cost, within_s=_PATIENCE_S[priority])
         except BusyError as error:
             raise NotSentError(str(error)) from None
+        stopped = stops()
+        if stopped is not None:
+            raise NotSentError(stopped)
         try:
             answer = await call()
         except UnreadableError as error:

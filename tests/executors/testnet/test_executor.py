@@ -56,6 +56,24 @@ async def test_what_the_venue_refuses_is_rejected_in_its_own_words(name: str) ->
 
 
 @BOTH
+async def test_what_is_halted_when_its_turn_comes_never_leaves_but_less_of_what_works_does(name: str) -> None:
+    async with World(name) as world:
+        working = limit("U1", quantity="0.02")
+        await world.executor.submit(working)
+        world.executor.stops = lambda order: f"halted: {order.symbol}"
+        await world.executor.submit(limit("U2"))
+        (told,) = world.of("U2")
+        assert (told.exec_type, told.reason) == (X.REJECTED, "Not sent: halted: BTC/USDT")
+        assert world.booked("U2") is None
+        await world.executor.amend(working, Replacement("r1", working.quantity * 2, working.price))
+        assert [each.exec_type for each in world.of("U1") if each.request_id == "r1"] == [X.REPLACE_REJECTED]
+        await world.executor.amend(working, Replacement("r2", working.quantity / 2, working.price))
+        booked = world.booked("U1")
+        assert booked is not None
+        assert booked.quantity == working.quantity / 2
+
+
+@BOTH
 @pytest.mark.parametrize("kind", UNPROVED)
 async def test_an_answer_that_is_lost_is_no_refusal_and_the_order_is_found(name: str, kind: str) -> None:
     async with World(name, streams=False) as world:

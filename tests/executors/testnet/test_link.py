@@ -157,3 +157,24 @@ async def test_a_clock_that_cannot_be_measured_is_tried_again_soon() -> None:
         await world.clock.advance(CLOCK_EVERY_S)
         assert len(world.client.measured) == 4
         group.cancel_scope.cancel()
+
+
+async def test_what_was_stopped_while_it_waited_for_its_turn_is_not_sent() -> None:
+    world = World()
+    stopped: list[str] = []
+    refused: list[str] = []
+
+    async def ask() -> None:
+        try:
+            await world.link.ask(Priority.CREATE, 1, world.call, lambda: stopped[0] if stopped else None)
+        except NotSentError as error:
+            refused.append(str(error))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        assert world.sent == 5, "the burst; the others wait for their turn"
+        stopped.append("everything is halted")
+        await world.clock.advance(10)
+    assert (world.sent, refused) == (5, ["everything is halted"] * 3)
