@@ -88,14 +88,15 @@ async def _watch(pipeline: ExecutionPipeline, stop: asyncio.Future[str], clock: 
 
 
 def _say_what_is_off(pipeline: ExecutionPipeline, settings: Settings) -> None:
-    """Log every control that configuration has switched off, for anybody."""
+    """Log every control and every limit that configuration has switched off, for anybody."""
     log = logs.get_logger(stage="safety")
     for environment in settings.execution.environments:
         for strategy in (None, *settings.strategies):
             limits = settings.safety_for(environment, strategy)
             off = [each.id for each in pipeline.controls if each.limit(limits) == "off"]
-            if off:
-                log.warning("controls_off", environment=environment, strategy_key=strategy, controls=off)
+            keys = [key for key, value in msgspec.structs.asdict(limits).items() if value in (None, "off")]
+            if off or keys:
+                log.warning("controls_off", environment=environment, strategy_key=strategy, controls=off, keys=keys)
 
 
 async def _reload_on_hangup(pipeline: ExecutionPipeline) -> None:

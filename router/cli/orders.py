@@ -87,6 +87,11 @@ async def submit(
     )
     if not 0 <= timeout <= _LONGEST_WAIT_S:
         raise CommandError(f"--timeout must be from 0 to {_LONGEST_WAIT_S} seconds; nothing was sent", ExitCode.USAGE)
+    return await _sent(intent, wait, timeout, common)
+
+
+async def _sent(intent: OrderIntent, wait: bool, timeout: float, common: Common) -> int:  # noqa: ASYNC109 - see submit
+    """Send the intent, show what came of it, and return how the command ends."""
     async with common.client() as client:
         result = await client.submit_order(intent)
         if result.status not in _ACCEPTED or not wait or result.client_order_id is None:

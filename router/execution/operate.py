@@ -14,7 +14,8 @@ import msgspec
 
 from router.clock import Clock
 from router.domain.control import Closure, Halt, HaltScope, Ordered
-from router.domain.order import Order
+from router.domain.enums import OrderSide
+from router.domain.order import ZERO, Order
 from router.errors import ExecutionPipelineError, JournalError
 from router.execution.cancels import CancelLane
 from router.execution.orders import Orders
@@ -31,11 +32,13 @@ class AccountView(msgspec.Struct, frozen=True):
         still_closed_by: why a limit would close it again at once, also if the peak is reset, or None.
         equity: what the drawdown would be counted from.
         gained: by environment, what a strategy has gained.
+        position: what an environment holds of a symbol.
     """
 
     still_closed_by: Callable[[str, bool], str | None]
     equity: Callable[[str], Decimal]
     gained: Callable[[str], Mapping[str, Decimal]]
+    position: Callable[[str, str], Decimal]
 
 
 class Operations:
@@ -115,6 +118,7 @@ class Operations:
         what = f"The halt of {halt.what}"
         orders = self._inside(halt) if cancel else []
         await self._stop(what, orders, f"halted: {reason}")
+        await self.enforce()
         return Ordered(halt=halt, cancelled=orders, still_halted=self._standing.in_force(), note=self._doubt(halt))
 
     async def close_session(self, environment: str, *, operator: str, reason: str, cancel: bool = False) -> Ordered:
@@ -134,23 +138,25 @@ class Operations:
         closure = self._standing.close_session(environment, operator=operator, reason=reason)
         orders = self._adding(environment) if cancel else []
         await self._stop(f"The closing of {environment}'s session", orders, f"session closed: {reason}")
+        await self.enforce()
         return Ordered(closure=closure, cancelled=orders, still_halted=self._standing.in_force())
 
     async def enforce(self) -> None:
         """Ask for the end of what works in spite of a halt that cancels, or of a limit that closed a session.
 
-        For a start, as a crash may have come between the order and the cancels, and for a limit that has just closed
-        a session.
+        For a start, as a crash may have come between the order and the cancels, for a limit that has just closed a
+        session, and for a trade: a reduce-only order that has become larger than the position ends in any of them.
         """
-        today = self._clock.now().date()
         wanted: dict[str, str] = {}
-        for environment in self._venues:
-            closure = self._standing.closed(environment, today)
-            if closure is not None and closure.violation is not None:
-                wanted.update(dict.fromkeys(self._adding(environment), f"session closed: {closure.reason}"))
+        for closure in self.closures():
+            adding = self._adding(closure.environment)
+            ending = adding if closure.violation is not None else [key for key in adding if self._is_flagged(key)]
+            wanted.update(dict.fromkeys(ending, f"session closed: {closure.reason}"))
         for halt in self._standing.in_force():
-            if halt.cancel:
-                wanted.update(dict.fromkeys(self._inside(halt), f"halted: {halt.reason}"))
+            inside = self._inside(halt)
+            ending = inside if halt.cancel else [key for key in inside if self._is_flagged(key)]
+            if halt.cancel or halt.allow_reducing:
+                wanted.update(dict.fromkeys(ending, f"halted: {halt.reason}"))
         for reason in dict.fromkeys(wanted.values()):
             orders = [key for key, why in wanted.items() if why == reason and not self._is_ending(key)]
             if orders:
@@ -249,11 +255,23 @@ class Operations:
 
     def _inside(self, halt: Halt) -> list[str]:
         """Return what works inside a halt and should not."""
-        return [
-            order.client_order_id
-            for order in self._orders.working_orders()
-            if self._covers(halt, order) and not (halt.allow_reducing and order.reduce_only)
-        ]
+        covered = [order for order in self._orders.working_orders() if self._covers(halt, order)]
+        kept = self._reducing(covered) if halt.allow_reducing else set()
+        return [order.client_order_id for order in covered if order.client_order_id not in kept]
+
+    def _reducing(self, orders: Iterable[Order]) -> set[str]:
+        """Return which of ``orders`` are reduce-only and, oldest first, can still do no more than end a position."""
+        left: dict[tuple[str, str, OrderSide], Decimal] = {}
+        kept: set[str] = set()
+        for order in orders:
+            key = order.environment, order.symbol, order.side
+            if key not in left:
+                position = self._account.position(order.environment, order.symbol)
+                left[key] = max(position if order.side is OrderSide.SELL else -position, ZERO)
+            if order.reduce_only and order.worst_leaves <= left[key]:
+                left[key] -= order.worst_leaves
+                kept.add(order.client_order_id)
+        return kept
 
     def _covers(self, halt: Halt, order: Order) -> bool:
         names: Mapping[HaltScope, str | None] = {
@@ -267,8 +285,18 @@ class Operations:
 
     def _adding(self, environment: str) -> list[str]:
         """Return what works in a closed session and should not."""
-        working = self._orders.working_orders()
-        return [o.client_order_id for o in working if o.environment == environment and not o.reduce_only]
+        working = [order for order in self._orders.working_orders() if order.environment == environment]
+        kept = self._reducing(working)
+        return [order.client_order_id for order in working if order.client_order_id not in kept]
+
+    @property
+    def restricts(self) -> bool:
+        """Whether something is in force under which a reduce-only order must not outgrow its position."""
+        return bool(self._standing.halts) or bool(self.closures())
+
+    def _is_flagged(self, client_order_id: str) -> bool:
+        order = self._orders.current(client_order_id)
+        return order is not None and order.reduce_only
 
     def _is_ending(self, client_order_id: str) -> bool:
         order = self._orders.current(client_order_id)

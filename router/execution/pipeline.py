@@ -18,7 +18,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
 from router.clock import Clock, SystemClock
-from router.domain.events import OrderEvent
+from router.domain.events import TRADES, OrderEvent
 from router.domain.intent import OrderIntent
 from router.domain.order import Order
 from router.domain.result import ExecutionResult
@@ -199,7 +199,10 @@ class ExecutionPipeline(Console):
             symbols=self.instruments.keys(),
             strategies=self.settings.strategies,
             account=AccountView(
-                self._risk.gate.still_closed_by, lambda name: self._account_of(name).equity(), self._risk.gained
+                self._risk.gate.still_closed_by,
+                lambda name: self._account_of(name).equity(),
+                self._risk.gained,
+                lambda name, symbol: self._account_of(name).portfolio.position(symbol).quantity,
             ),
             resumed=self._safeguards.resumed,
         )
@@ -249,6 +252,8 @@ class ExecutionPipeline(Console):
     def _published(self, event: OrderEvent, order: Order | None) -> None:
         self._event_log.write(event, order)
         self._safeguards.published(event, order)
+        if isinstance(event, TRADES) and self._engine.running and self._operations.restricts:
+            self._engine.spawn(self._operations.enforce)
         self._risk.monitor.moved()
         if order is not None:
             self._endings.tell(order)

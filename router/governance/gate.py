@@ -74,6 +74,8 @@ class GovernanceGate:
 
 def _blocked(submission: Submission, key: str, status: str) -> ExecutionResult:
     what = "Live execution is locked" if key == LIVE else f"{key} is {status}"
+    if status == APPROVED:  # only the override is asked for where it never holds
+        what = "The risk check is passed over on paper and shadow only, never elsewhere"
     advice = (
         "Expected for env=live: no action."
         if key == LIVE

@@ -168,6 +168,8 @@ def _unknown(order: Order, account: Account, limits: LiveRiskLimits) -> str:
 def _blocked(submission: Submission, found: Assessment, alert_ids: list[str], unknown: str | None) -> ExecutionResult:
     """Answer with the gravest violation; ``unknown``: why it is one without a number."""
     first = found.violations[0]
+    if first.limit.name == "reduce_only":
+        unknown = f"with what works on this side already it would be {first.limit.value:.12g}. Send less, or cancel."
     says = unknown or (
         f"this order would make it {first.limit.value:.12g}. No override: reduce the order or the position."
     )

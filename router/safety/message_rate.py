@@ -28,7 +28,7 @@ class MessageRate:
     id = "P09_message_rate"
     protects = "Flooding a venue, and a strategy that has lost control of itself."
     hard = True
-    spares_reducing = True
+    spares_reducing = False  # a flood of them would keep everybody else out
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -45,7 +45,7 @@ class MessageRate:
         assert submission.order is not None, "validation runs before safety"
         now, environment = self._clock.monotonic(), submission.environment
         most = limits.max_orders_per_second
-        if most is not None:
+        if most is not None and not submission.order.reduce_only:  # what others send must not keep it in
             sent = self._by_environment.find(environment, _SECOND, now)
             if sent is not None and sent.total >= most:
                 return (

@@ -172,6 +172,26 @@ async def test_only_what_reduces_passes_and_only_if_that_is_allowed(
         assert pipeline.positions()["BTC/USD"].quantity == Decimal("0.6" if allowed else "1")
 
 
+@pytest.mark.parametrize("restricted", ["nothing", "halt", "session"])
+async def test_a_reduce_only_order_that_outgrew_its_position_ends_while_only_reducing_is_allowed(
+    tmp_path: Path, disk: MoodyDisk, restricted: str
+) -> None:
+    """Or it would turn the position round under a kill switch."""
+    async with started(tmp_path, disk) as pipeline:
+        await pipeline.submit_order(intent(quantity="0.5"))
+        for price in ("60000", "61000"):
+            out = resting(side="sell", price=price, quantity="0.2", reduce_only=True)
+            assert (await pipeline.submit_order(out)).is_success
+        assert (await pipeline.submit_order(intent(side="sell", quantity="0.2", reduce_only=False))).is_success
+        assert len(pipeline.open_orders()) == 2, "0.4 work to sell 0.3"
+        if restricted == "halt":
+            await pipeline.halt(**WHO, allow_reducing=True)
+        elif restricted == "session":
+            await pipeline.close_session("paper", **WHO)
+        left = {order.price for order in pipeline.open_orders()}
+        assert left == ({Decimal(60000), Decimal(61000)} if restricted == "nothing" else {Decimal(60000)})
+
+
 async def orders(pipeline: ExecutionPipeline) -> dict[str, str]:
     """Send one resting order for each key, and return the keys by client_order_id."""
     await pipeline.submit_order(intent(quantity="1", strategy_key="seed"))

@@ -27,6 +27,7 @@ class Desk:
     def __init__(self, world: World) -> None:
         self.world = world
         self.lost: str | None = None
+        self.position = Decimal(0)
         self.standing = world.tracker.standing
         self.resumed: list[tuple[HaltScope, str]] = []
         self.operations = Operations(
@@ -43,6 +44,7 @@ class Desk:
                 lambda _, reset_peak: None if reset_peak else self.lost,
                 lambda _: Decimal("91000.5"),
                 lambda _: {"paper": Decimal(-7)},
+                lambda environment, symbol: self.position,
             ),
             resumed=lambda scope, name: self.resumed.append((scope, name)),
         )
@@ -155,6 +157,7 @@ async def test_what_is_in_force_ends_what_works_once_and_only_where_that_was_ord
     async with desk() as it:
         await it.world.opened("U1", strategy_key="a")
         await it.world.opened("U2", strategy_key="b")
+        it.position = Decimal(-1)
         await it.world.opened("U3", strategy_key="b", reduce_only=True)
         it.standing.halt(HaltScope.STRATEGY, "a", **WHO)
         it.standing.halt(HaltScope.STRATEGY, "b", **WHO, cancel=True, allow_reducing=True)
