@@ -36,6 +36,14 @@ def test_submit_answers_at_once(ask: Any) -> None:
     assert ask("submit", "BTC/USD", "buy", "0.01", "--strategy", "me", "--intent-id", "once") == result
 
 
+def test_submit_says_what_the_answers_tell_an_operator_to_say(ask: Any) -> None:
+    flags = ["--reduce-only", "--post-only", "--confirm", "P08_duplicate_content"]
+    result = ask("submit", "BTC/USD", "sell", "0.01", *flags, "--strategy", "flagged", code=10)
+    wanted = result["order_intent"]
+    assert (wanted["reduce_only"], wanted["post_only"]) == (True, True)
+    assert wanted["metadata"] == {"confirm": ["P08_duplicate_content"]}
+
+
 def test_submit_tells_people_what_came_of_it(run: Run, served: Served) -> None:
     ended = run("submit", "BTC/USD", "SELL", "0.01", "--wait", "--config", served.config)
 

@@ -67,6 +67,21 @@ async def test_a_limit_that_was_set_counts_at_once_and_after_a_restart_until_the
     ]
 
 
+async def test_an_operators_limit_is_taken_back_to_the_files(configured: Settings, journal: MemoryJournal) -> None:
+    async with on(configured, journal) as pipeline:
+        await pipeline.set_limit("max_order_notional", "4000", **WHO)
+        await pipeline.set_limit("environments.paper.max_open_orders", "3", **WHO)
+        assert await pipeline.set_limit("max_order_notional", "file", **WHO) == ("4000", "100000")
+        assert await pipeline.set_limit("environments.paper.max_open_orders", "file", **WHO) == ("3", "not limited")
+        assert await fits(pipeline, "0.1")
+    async with on(configured, journal) as pipeline:
+        assert await fits(pipeline, "0.1")
+    assert changes(journal)[2:] == [
+        ("max_order_notional", "4000", None, "anna"),
+        ("environments.paper.max_open_orders", "3", None, "anna"),
+    ]
+
+
 async def test_a_running_router_reads_its_files_again_all_or_nothing(
     configured: Settings, journal: MemoryJournal
 ) -> None:
@@ -89,6 +104,11 @@ async def test_a_running_router_reads_its_files_again_all_or_nothing(
         ("max_exposre", "1", WHO, ConfigError),
         ("max_exposure", "-1", WHO, ConfigError),
         ("max_exposure", "NaN", WHO, ConfigError),
+        ("max_exposure", "1e-99", WHO, ConfigError),
+        ("max_exposure", "1e-999999999", WHO, ConfigError),
+        ("max_exposure", "1e999999999", WHO, ConfigError),
+        ("max_exposure", "file", WHO, ConfigError),
+        ("max_position_size.DOGE/USD", "3", WHO, ConfigError),
         ("max_drawdown", "5", WHO, ConfigError),
         ("max_open_orders", "1.5", WHO, ConfigError),
         ("base_currency", "EUR", WHO, ConfigError),
