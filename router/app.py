@@ -53,6 +53,7 @@ async def serve(
     """
     clock = clock or SystemClock()
     home = settings.home_path
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be obeyed, it must not end the process
     logs.configure(home, clock.now, stdout=stdout)
     log = logs.get_logger(stage="app")
     try:

@@ -32,7 +32,8 @@ class AccountMark(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An account at our marks just after a fill, in the base currency: what survives of peak and day start.
 
     ``exposure`` is a fraction of equity. ``strategy``: the same of the order's strategy, where it has limits on what
-    it may lose. ``unvalued``: the currencies that had no rate and count as nothing in all of it.
+    it may lose. ``estimated``: the currencies that no quote valued: they count by their fixed rate, or as nothing,
+    in all of it.
     """
 
     equity: Decimal
@@ -40,7 +41,7 @@ class AccountMark(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     day_start_equity: Decimal
     exposure: Decimal
     strategy: StrategyMark | None = None
-    unvalued: tuple[str, ...] = ()
+    estimated: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", gc=False):
@@ -257,7 +258,10 @@ class Overdue(OrderEvent, frozen=True, kw_only=True, tag="overdue"):
 
 
 class Cancelled(OrderEvent, frozen=True, kw_only=True, tag="cancelled"):
-    """The executor confirmed the end of the order; what was filled stays filled."""
+    """The executor confirmed the end of the order; what was filled stays filled. Not ``handed_over``: it was stopped
+    on its way, no executor ever heard of it."""
+
+    handed_over: bool = True
 
 
 class Expired(OrderEvent, frozen=True, kw_only=True, tag="expired"):

@@ -292,7 +292,9 @@ def _unasked_end(order: Order) -> ExecutionStatus:
     return S.EXPIRED if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK) else S.CANCELLED
 
 
-_END: Final = MappingProxyType({X.CANCELED: Cancelled, X.EXPIRED: Expired, X.REJECTED: Rejected})
+_END: Final[Mapping[ExecType, type[OrderEvent]]] = MappingProxyType(
+    {X.CANCELED: Cancelled, X.EXPIRED: Expired, X.REJECTED: Rejected}
+)
 _SAID_BEFORE: Final = frozenset(
     {
         *((status, how) for status in (S.CANCELLED, S.EXPIRED, S.FILLED) for how in (X.CANCELED, X.EXPIRED)),

@@ -12,8 +12,8 @@ from typing import Final, TypeAlias
 
 from router.clock import within
 from router.domain.control import Halt
-from router.domain.enums import Environment, ExecutionStatus
-from router.domain.events import Replaced, ReplaceRejected
+from router.domain.enums import OPEN, Environment, ExecutionStatus
+from router.domain.events import Cancelled, Errored, Replaced, ReplaceRejected
 from router.domain.order import Order, Replacement
 from router.domain.result import ExecutionResult
 from router.errors import JournalError
@@ -151,8 +151,12 @@ def accepted(submission: Submission, tracker: Tracker) -> ExecutionResult:
     order = tracker.orders.recall(submission.client_order_id)
     assert order is not None, "an order that was handed over is tracked"
     verdict, reason = ExecutionStatus.SUCCESS, None
-    if order.status in (ExecutionStatus.REJECTED, ExecutionStatus.EXPIRED):
-        reason = tracker.story(order.client_order_id)[-1].reason
+    if order.status not in OPEN and order.status is not ExecutionStatus.FILLED:
+        last = tracker.story(order.client_order_id)[-1]
+        reason = last.reason
+        if isinstance(last, Errored) or (isinstance(last, Cancelled) and not last.handed_over):
+            verdict = ExecutionStatus.ERROR if isinstance(last, Errored) else ExecutionStatus.BLOCKED_BY_SAFETY
+            return _answer(submission, order, verdict, reason, executor_called=False)
     if order.status is ExecutionStatus.REJECTED:
         verdict = ExecutionStatus.REJECTED
     elif order.outcome_unknown or order.status is ExecutionStatus.PENDING:
@@ -185,6 +189,7 @@ def _answer(
     reason: str | None,
     *,
     outcome_unknown: bool = False,
+    executor_called: bool = True,
 ) -> ExecutionResult:
     return submission.answer(
         verdict,
@@ -193,7 +198,8 @@ def _answer(
         filled_quantity=order.filled_quantity,
         leaves_quantity=order.leaves_quantity,
         average_price=order.average_price,
-        executor_called=True,
+        executor_called=executor_called,
         outcome_unknown=outcome_unknown,
         reason=reason,
+        violation=KillSwitch.id if verdict is ExecutionStatus.BLOCKED_BY_SAFETY else None,
     )

@@ -83,9 +83,9 @@ class Ledger:
         """Take over a journaled mark, and those of some strategies."""
         self._portfolio(environment).restore(day, mark)
         if environment in self._accounts:
-            self._accounts[environment].unvalued = frozenset(mark.unvalued)
+            self._accounts[environment].estimated = frozenset(mark.estimated)
         for name, each in strategies.items():
-            if each is not None:
+            if each is not None and self._has_traded(environment, name):
                 part = self._part(environment, name)
                 part.day, part.day_start_equity = day, each.day_start
                 part.peak_equity = max(part.peak_equity, each.peak)
@@ -104,7 +104,7 @@ class Ledger:
     ) -> None:
         self._marks[environment] = day, msgspec.structs.replace(mark, strategy=None)
         for name, each in strategies.items():
-            if each is not None:
+            if each is not None and self._has_traded(environment, name):
                 self._strategy_marks[environment, name] = day, each
 
     def recount(self, environment: str, day: date, equity: Decimal) -> None:
@@ -156,6 +156,14 @@ class Ledger:
         if account is not None:
             return account.strategy(strategy).portfolio
         return self._unused.setdefault(environment, {}).setdefault(strategy, Portfolio({}))
+
+    def _has_traded(self, environment: str, strategy: str) -> bool:
+        """Whether a strategy has a part at all; one that only holds something leaves nothing behind."""
+        account = self._accounts.get(environment)
+        if account is None:
+            return strategy in self._unused.get(environment, {})
+        book = account.strategies.get(strategy)
+        return book is not None and bool(book.portfolio.positions)
 
     def _parts(self, environment: str) -> dict[str, Portfolio]:
         account = self._accounts.get(environment)

@@ -80,7 +80,7 @@ class Safeguards:
         halts = self._standing.blocking, reduces, venue_names(settings)
         self.last_look = LastLook(*halts)
         self.out_versus_in = OutVersusIn(self._excess)
-        self._repeated = RepeatedExecution(clock, self._disable)
+        self._repeated = RepeatedExecution(clock, self._disable, reduces)
         self._rate = MessageRate(clock)
         self._duplicates = DuplicateContent(clock)
 

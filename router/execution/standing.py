@@ -113,7 +113,7 @@ class Standing:
         before = self.halts.get((scope, name))
         if before is not None and control is not None:
             allow_reducing, cancel = allow_reducing and before.allow_reducing, cancel or before.cancel
-            if (before.control, before.allow_reducing, before.cancel) == (control, allow_reducing, cancel):
+            if before.control is not None and (before.allow_reducing, before.cancel) == (allow_reducing, cancel):
                 return before
         text = f"Halted: {covers(scope, name)}, by {operator}: {reason}. Only a named operator resumes it."
         alert_id = self._alert(severity, "halt", text)
@@ -207,9 +207,9 @@ class Standing:
             self.require(operator, reason)
         before = self.closed(environment, self._clock.now().date())
         if before is not None and before.day is None:
-            if day is not None or (violation is not None and violation == before.violation):
+            if violation is not None and (violation == before.violation or (day and before.violation)):
                 return before
-            violation = violation or before.violation
+            day, violation = None, violation or before.violation  # it stays until somebody opens it
         elif before is not None and before.day is not None and day is not None:
             day = max(day, before.day)  # the clock may have been set back
             if violation is not None and (day, violation) == (before.day, before.violation):

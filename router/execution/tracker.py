@@ -136,7 +136,7 @@ class Tracker:
 
     def stopped(self, client_order_id: str, reason: str) -> None:
         """End an order that passed the gates and was stopped on its way to the executor."""
-        self._own(client_order_id, Cancelled, reason)
+        self._own(client_order_id, Cancelled, reason, handed_over=False)
 
     def unknown(self, client_order_id: str, reason: str) -> None:
         """Note that an order was handed over and nothing proves what became of it; evidence already given stays."""

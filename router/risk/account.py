@@ -19,6 +19,7 @@ from router.risk.book import Book
 
 _ONE = Decimal(1)
 _PIVOTS = ("BTC", "ETH")
+_LATELY_S = 10.0
 
 
 class Account(Book):
@@ -39,8 +40,8 @@ class Account(Book):
         """The part of each strategy that holds or works something, or ever traded."""
         self.limits_losses: Callable[[str], bool] = lambda _: False
         """Whether what a strategy may lose is limited."""
-        self.unvalued: frozenset[str] = frozenset()
-        """The currencies that count as nothing in peak and day start."""
+        self.estimated: frozenset[str] = frozenset()
+        """The currencies that count by a fixed rate, or as nothing, in peak and day start."""
         self._market = market
         self._base = base_currency
         self._fixed = fixed_rates
@@ -48,6 +49,7 @@ class Account(Book):
         self._rates: dict[str, Decimal | None] = {}
         self._marks: dict[str, Decimal | None] = {}
         self._last_marks: dict[str, Decimal] = {}
+        self._last_rates: dict[str, Decimal] = {}
 
     def _refresh(self) -> None:
         """Forget what was computed from quotes that have changed since."""
@@ -64,22 +66,31 @@ class Account(Book):
         return self._rates[currency]
 
     def _rate(self, currency: str) -> Decimal | None:
+        quoted = self._quoted(currency)
+        if quoted is not None:
+            self._last_rates[currency] = quoted
+        return self._last_rates.get(currency) or self._fixed.get(currency)
+
+    def _quoted(self, currency: str) -> Decimal | None:
+        """The rate that quotes tell now."""
         if currency == self._base:
             return _ONE
         for symbol, inverse in ((f"{currency}/{self._base}", False), (f"{self._base}/{currency}", True)):
             quote = self._market.trusted(symbol)
             if quote is not None:
                 return 1 / quote.mid if inverse else quote.mid
-        return self._cross_rate(currency) or self._fixed.get(currency)
+        return self._cross_rate(currency)
 
     def _cross_rate(self, currency: str) -> Decimal | None:
-        """The rate implied by one asset quoted in both currencies."""
+        """The rate implied by one asset quoted in both currencies, both of them lately: one that stands still while
+        the other moves tells nothing."""
         for asset in _PIVOTS:
             ours, theirs = (
                 self._market.trusted(f"{asset}/{self._base}"),
                 self._market.trusted(f"{asset}/{currency}"),
             )
-            if ours is not None and theirs is not None:
+            ages = self._market.age(f"{asset}/{self._base}"), self._market.age(f"{asset}/{currency}")
+            if ours is not None and theirs is not None and all(age is not None and age <= _LATELY_S for age in ages):
                 return ours.mid / theirs.mid
         return None
 
@@ -109,21 +120,28 @@ class Account(Book):
     @property
     def is_valued(self) -> bool:
         """Whether every position can be valued, and all cash that counts in peak and day start."""
-        return super().is_valued and (self.portfolio.day is None or self._without_rate() <= self.unvalued)
+        return super().is_valued and (self.portfolio.day is None or self._by_no_quote().keys() <= self.estimated)
 
-    def _without_rate(self) -> frozenset[str]:
-        """Return the currencies of our cash that have no rate now."""
-        return frozenset(name for name, amount in self.portfolio.cash.items() if amount and self.rate(name) is None)
+    def _by_no_quote(self) -> dict[str, Decimal]:
+        """Return the currencies of our cash that no quote of this run values, and what they count as instead."""
+        found: dict[str, Decimal] = {}
+        for name, amount in self.portfolio.cash.items():
+            if amount:
+                self.rate(name)  # notes whether a quote tells it
+                if name not in self._last_rates:
+                    found[name] = self._fixed.get(name, ZERO)
+        return found
 
     def _value_more(self) -> None:
-        """Let cash whose rate has become known count in peak and day start too: it is no gain."""
-        unvalued, portfolio = self._without_rate(), self.portfolio
+        """Let cash whose rate has become known count by it in peak and day start too: it is no gain and no loss."""
+        estimated, portfolio = self._by_no_quote(), self.portfolio
         if portfolio.day is not None:
-            for name in self.unvalued - unvalued:
-                known = portfolio.cash.get(name, ZERO) * (self.rate(name) or ZERO)
+            for name in self.estimated - estimated.keys():
+                before = self._fixed.get(name, ZERO)
+                known = portfolio.cash.get(name, ZERO) * ((self.rate(name) or ZERO) - before)
                 portfolio.peak_equity += known
                 portfolio.day_start_equity += known
-        self.unvalued = unvalued
+        self.estimated = frozenset(estimated)
 
     # -- strategies ----------------------------------------------------------------------------------------
 
@@ -160,8 +178,8 @@ class Account(Book):
         portfolio = self.portfolio
         self.note_equity(today, equity)
         exposure = self.exposure() / equity if equity > 0 else ZERO
-        unvalued = tuple(sorted(self.unvalued)) if self.unvalued else ()
-        return AccountMark(equity, portfolio.peak_equity, portfolio.day_start_equity, exposure, unvalued=unvalued)
+        estimated = tuple(sorted(self.estimated)) if self.estimated else ()
+        return AccountMark(equity, portfolio.peak_equity, portfolio.day_start_equity, exposure, estimated=estimated)
 
 
 def base_of(symbol: str) -> str:

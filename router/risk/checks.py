@@ -86,10 +86,10 @@ def current_exposure(account: Account) -> Decimal:
 
 
 def _rules(order: Order, reference: Quote, account: Account, limits: LiveRiskLimits, today: date) -> Iterator[_Rule]:
-    flagged = order.reduce_only and reduces(order, account)
     yield from _reduce_only_rules(order, account)
     for scope in _scopes(account, limits, today, order.strategy_key):
-        reducing = flagged or reduces(order, scope.book)
+        reducing = reduces(order, scope.book)  # a strategy's own part must shrink, not only the account
+        flagged = order.reduce_only and reducing
         yield from _loss_rules(scope, flagged)
         yield from _size_rules(order, account, scope, reducing)
         yield from _order_rules(order, reference, account, scope, flagged, reducing)

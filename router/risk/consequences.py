@@ -69,6 +69,8 @@ CONSEQUENCES: Final = MappingProxyType(
 class Standing(Protocol):
     """Who keeps closed sessions and halts."""
 
+    halts: dict[tuple[HaltScope, str], Halt]
+
     def closed(self, environment: str, today: date) -> Closure | None: ...
 
     def close_session(
@@ -134,6 +136,8 @@ class Consequences:
         if consequence.closes and owner:
             return self._halted(owner, found, consequence)
         text = f"{found}. {consequence.advice}"
+        if consequence.closes:
+            self._alarm.over((environment, limit.name))  # a session that closes again is another episode
         alert_id = self._alarm.once((environment, limit.name), consequence.severity, "risk", text)
         if consequence.closes:
             now = self._standing.close_session(
@@ -165,15 +169,19 @@ class Consequences:
         self._alarm.once((environment, "blind"), Severity.HIGH, "risk", text)
 
     def _halted(self, strategy: str, found: str, consequence: Consequence) -> str:
+        before = self._standing.halts.get((HaltScope.STRATEGY, strategy))
         halt = self._standing.halt(
             HaltScope.STRATEGY,
             strategy,
             operator=ROUTER,
             reason=found,
             allow_reducing=True,
+            cancel=True,
             control=STRATEGY_LOSS,
             severity=consequence.severity,
         )
+        if halt is not before:
+            self._on_closed()
         return halt.alert_id or ""
 
 

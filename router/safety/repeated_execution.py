@@ -42,6 +42,7 @@ class RepeatedExecution:
     Args:
         clock: the cycles of the last seconds of it count.
         disable: halts the strategy of an order, for a reason, and returns the halt.
+        reduces: whether an order can only make a position of its environment smaller.
     """
 
     id = "P11_repeated_execution"
@@ -49,7 +50,10 @@ class RepeatedExecution:
     hard = True
     spares_reducing = True
 
-    def __init__(self, clock: Clock, disable: Callable[[Order, str], Halt]) -> None:
+    def __init__(
+        self, clock: Clock, disable: Callable[[Order, str], Halt], reduces: Callable[[str, Order], bool]
+    ) -> None:
+        self._reduces = reduces
         self._clock = clock
         self._disable = disable
         self._cycles: OrderedDict[_Key, _Cycles] = OrderedDict()
@@ -71,7 +75,8 @@ class RepeatedExecution:
             f"{order.symbol} {order.side} orders filled and came again {most} times within "
             f"{limits.repeated_executions_window_s:g} s (safety.max_repeated_executions)"
         )
-        return told(self._disable(order, reason))
+        halt = self._disable(order, reason)
+        return None if halt.allow_reducing and self._reduces(submission.environment, order) else told(halt)
 
     def passed(self, submission: Submission, limits: Safety) -> None:
         cycles = self._of(submission)

@@ -129,6 +129,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "new": optional_words,
     "is_override": st.booleans(),
     "risk_skipped": st.booleans(),
+    "handed_over": st.booleans(),
 }
 
 

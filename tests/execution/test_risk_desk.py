@@ -10,7 +10,7 @@ import pytest
 
 from router import ExecutionPipeline, ExecutionStatus
 from router.clock import VirtualClock
-from router.domain.events import AccountMarked, LimitChanged, decode_event
+from router.domain.events import AccountMarked, Cancelled, Errored, LimitChanged, Pending, decode_event
 from router.errors import ConfigError, ExecutionPipelineError
 from router.journal.memory import MemoryJournal
 from router.settings import Settings
@@ -168,6 +168,32 @@ async def test_an_environment_has_its_own_limits(tmp_path: Path, journal: Memory
         assert (await pipeline.submit_order(intent())).is_success
         result = await pipeline.submit_order(intent(environment="shadow"))
         assert (result.status, result.limit_value) == (S.BLOCKED_BY_RISK, Decimal(400))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "verdict"),
+    [
+        (Cancelled, {"handed_over": False, "reason": "halted"}, (S.BLOCKED_BY_SAFETY, "A04_kill_switch")),
+        (Errored, {"reason": "not handed over"}, (S.ERROR, None)),
+    ],
+)
+async def test_what_was_stopped_before_a_crash_is_answered_as_that_after_it(
+    configured: Settings, journal: MemoryJournal, kind: type[Any], fields: dict[str, Any], verdict: tuple[S, str | None]
+) -> None:
+    async with on(configured, journal) as pipeline:
+        await pipeline.submit_order(intent(intent_id="cut"))
+    events = [decode_event(row.payload) for row in journal.rows]
+    pending = next(event for event in events if isinstance(event, Pending))
+    kept = [event for event in events if event.seq <= pending.seq]
+    known = {"run_id": pending.run_id, "client_order_id": pending.client_order_id, "status": S.CANCELLED}
+    cut = MemoryJournal(journal.clock)
+    for event in (*kept, kind(seq=pending.seq + 1, ts_recorded=pending.ts_recorded, **known, **fields)):
+        cut.append(event)
+    await cut.flush()
+    async with on(configured, cut) as pipeline:
+        result = await pipeline.submit_order(intent(intent_id="cut"))
+    assert ((result.status, result.violation), result.executor_called) == (verdict, False)
+    assert result.reason == fields["reason"]
 
 
 async def test_the_answer_that_a_restart_gives_carries_the_whole_register(

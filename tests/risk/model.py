@@ -156,8 +156,8 @@ class Model:
         self.orders = {name: order for name, order in before.items() if name != instead_of}
         try:
             reduced = {name for name in LIMITED if self.reduces(name, wanted)}
-            if flagged:
-                return "" in reduced, set(LIMITED)
+            if flagged and "" not in reduced:
+                return False, reduced
             self.orders["wanted"] = wanted
             owners = {name for name in LIMITED if name in ("", wanted.strategy)} - reduced
             return not any(self.over(name, len(self.working(name)), wanted) for name in owners), reduced

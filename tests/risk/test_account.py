@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from router.market.quotes import MarketData
 from router.risk.account import base_of, quote_of
-from tests.factories import BUY, SELL, TODAY, D, account, hold, market, order, quote
+from tests.factories import BUY, NOW, SELL, TODAY, D, HandClock, account, hold, market, order, quote
 
 
 def test_the_base_currency_is_worth_itself_whatever_is_configured() -> None:
@@ -150,15 +151,48 @@ def test_cash_whose_rate_is_missing_or_comes_is_neither_a_loss_nor_a_gain() -> N
     mine = account(book, {"USD": "1000", "EUR": "1000"})
     assert mine.note_equity(TODAY, mine.equity())
     assert (mine.equity(), mine.portfolio.peak_equity) == (D(1000), D(1000)), "without a rate it counts as nothing"
-    assert mine.account_mark(TODAY).unvalued == ("EUR",)
+    assert mine.account_mark(TODAY).estimated == ("EUR",)
     book.pin(quote("1.09", "1.11", symbol="EUR/USD"))
     assert mine.note_equity(TODAY, mine.equity())
     portfolio = mine.portfolio
     assert (portfolio.peak_equity, portfolio.day_start_equity, mine.equity()) == (D(2100), D(2100), D(2100))
-    assert mine.account_mark(TODAY).unvalued == ()
+    assert mine.account_mark(TODAY).estimated == ()
 
     again = account(market(), {"USD": "1000", "EUR": "1000"})  # as after a restart
     again.portfolio.restore(TODAY, mine.account_mark(TODAY))
     assert not again.is_valued
     assert not again.note_equity(TODAY, again.equity()), "what counted before is missing: no loss is measured"
     assert again.portfolio.peak_equity == D(2100)
+
+
+def test_a_fixed_rate_that_gives_way_to_a_quote_is_neither_a_loss_nor_a_gain() -> None:
+    book = market()
+    mine = account(book, {"USD": "1000", "EUR": "1000"}, {"EUR": "1.2"})
+    assert mine.note_equity(TODAY, mine.equity())
+    assert (mine.equity(), mine.account_mark(TODAY).estimated) == (D(2200), ("EUR",))
+    book.pin(quote("1.09", "1.11", symbol="EUR/USD"))
+    assert mine.note_equity(TODAY, mine.equity())
+    assert (mine.equity(), mine.portfolio.peak_equity, mine.portfolio.day_start_equity) == (D(2100), D(2100), D(2100))
+    again = account(market(), {"USD": "1000", "EUR": "1000"}, {"EUR": "0.5"})  # as after a restart
+    again.portfolio.restore(TODAY, mine.account_mark(TODAY))
+    assert not again.note_equity(TODAY, again.equity()), "what a quote valued is not measured by a fixed rate"
+
+
+def test_a_cross_rate_of_which_one_quote_stands_still_is_the_last_good_one() -> None:
+    clock = HandClock(NOW)
+    book = MarketData(clock)
+
+    def say(symbol: str, price: str) -> None:
+        book.apply(quote(price, price, symbol=symbol, received=clock.monotonic()))
+
+    mine = account(book, {"EUR": "1000"})
+    say("BTC/USD", "50000")
+    say("BTC/EUR", "40000")
+    assert mine.rate("EUR") == D("1.25")
+    clock.tick(60)
+    say("BTC/USD", "45000")
+    assert mine.rate("EUR") == D("1.25"), "BTC has fallen, not the euro"
+    say("BTC/EUR", "36000")
+    assert mine.rate("EUR") == D("1.25")
+    say("BTC/EUR", "30000")
+    assert mine.rate("EUR") == D("1.5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
@@ -102,11 +103,23 @@ def test_a_limits_name_tells_whose_and_which(name: str, owner: str, plain: str) 
     assert owner_and_name(name) == (owner, plain)
 
 
-def test_a_days_loss_in_a_session_that_an_operator_has_closed_changes_nothing_but_is_alerted() -> None:
+def test_a_days_loss_in_a_session_that_an_operator_has_closed_ends_what_works_and_opens_nothing_tomorrow() -> None:
     desk = Desk()
-    closure = desk.standing.close_session("paper", operator="anna", reason="lunch")
-    desk.consequences.broken("paper", limit("max_daily_loss"))
-    assert desk.standing.closed("paper", TODAY) is closure
-    assert (desk.closings, desk.alerts[-1][0]) == (0, Severity.HIGH)
+    desk.standing.close_session("paper", operator="anna", reason="lunch")
+    for _ in range(3):
+        desk.consequences.broken("paper", limit("max_daily_loss"))
+    closure = desk.standing.closed("paper", TODAY + timedelta(days=1))
+    assert closure is not None
+    assert closure.violation == "Daily loss limit reached"
+    assert (desk.closings, desk.alerts[-1][0]) == (1, Severity.HIGH)
     desk.consequences.broken("paper", limit("max_drawdown"))
-    assert desk.closings == 1, "what works in it is asked to end now"
+    assert (desk.closings, desk.alerts[-1][0]) == (2, Severity.CRITICAL)
+
+
+def test_a_session_that_closes_again_within_a_minute_is_alerted_again() -> None:
+    desk = Desk()
+    desk.consequences.broken("paper", limit("max_drawdown"))
+    desk.standing.open_session("paper", operator="anna", reason="a mistake")
+    asyncio.run(desk.journal.flush())
+    desk.consequences.broken("paper", limit("max_drawdown"))
+    assert [severity for severity, *_ in desk.alerts] == [Severity.CRITICAL] * 2

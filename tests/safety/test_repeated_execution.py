@@ -31,7 +31,7 @@ class Setting:
         self.limits = limits
         self.clock = VirtualClock(NOW)
         self.disabled: list[tuple[str | None, str]] = []
-        self.control = RepeatedExecution(self.clock, self._disable)
+        self.control = RepeatedExecution(self.clock, self._disable, lambda environment, order: order.reduce_only)
         self._runs = 0
 
     def _disable(self, its_order: Order, reason: str) -> Halt:
