@@ -252,15 +252,19 @@ def test_checks_run_in_order(machine: Machine) -> None:
         "== decisions",
         "== coverage",
         "== tests",
+        "== quick",
         "== venues",
     ]
 
 
-def test_what_runs_beside_the_rest_fails_the_run_too(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    ("broken", "name"), [("no:cacheprovider tests/executors", "venues"), ("no:cacheprovider tests/gateway", "quick")]
+)
+def test_what_runs_beside_the_rest_fails_the_run_too(machine: Machine, broken: str, name: str) -> None:
     machine.add("python3")
-    code, out, err = machine.run("test", BROKEN="pytest -p")
+    code, out, err = machine.run("test", BROKEN=f"pytest -p {broken}")
     assert code == 7
-    assert err.endswith("tools/test: venues failed\n")
+    assert err.endswith(f"tools/test: {name} failed\n")
     assert "== tests" in out
 
 
