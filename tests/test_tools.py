@@ -16,7 +16,7 @@ UNAVAILABLE = 69
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 # Answers as a whole Python would and notes what it was asked; "installs" with $INSTALL; its venv holds
-# commands that print their name, folder and arguments, or fail when they are $BROKEN.
+# commands that print their name, folder and arguments, or fail when that begins with $BROKEN.
 STAND_IN = """\
 #!/bin/sh
 echo "$*" >>"$LOG"
@@ -27,7 +27,7 @@ case "$*" in
     cp "$0" "$3/bin/python"
     for name in router ruff mypy lint-imports coverage pytest; do
         printf '#!/bin/sh\\necho %s "$PWD" $# "$*"\\n' $name >"$3/bin/$name"
-        echo "test \\"\\$BROKEN\\" != \\"$name \\$1\\" || exit 7" >>"$3/bin/$name"
+        printf 'case "%s $*" in "${BROKEN:-none}"*) exit 7 ;; esac\\n' $name >>"$3/bin/$name"
         chmod +x "$3/bin/$name"
     done
     ;;
