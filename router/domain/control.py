@@ -56,6 +56,7 @@ class Closure(msgspec.Struct, frozen=True, kw_only=True):
 
     ``violation`` is the contract's wording of the limit that closed it (runbook §8.2); None: ``operator`` closed it.
     ``day``: it ends with this UTC day (daily loss); None: it lasts until a named operator opens the session.
+    ``cancel``: the operator had what works and adds asked to end.
     """
 
     environment: str
@@ -65,6 +66,7 @@ class Closure(msgspec.Struct, frozen=True, kw_only=True):
     violation: str | None = None
     alert_id: str | None = None
     day: date | None = None
+    cancel: bool = False
 
 
 class Ordered(msgspec.Struct, frozen=True, kw_only=True):

@@ -135,7 +135,7 @@ class Operations:
             JournalError: as for ``halt``.
         """
         self._check(HaltScope.ENVIRONMENT, environment)
-        closure = self._standing.close_session(environment, operator=operator, reason=reason)
+        closure = self._standing.close_session(environment, operator=operator, reason=reason, cancel=cancel)
         orders = self._adding(environment) if cancel else []
         await self._stop(f"The closing of {environment}'s session", orders, f"session closed: {reason}")
         await self.enforce()
@@ -150,7 +150,8 @@ class Operations:
         wanted: dict[str, str] = {}
         for closure in self.closures():
             adding = self._adding(closure.environment)
-            ending = adding if closure.violation is not None else [key for key in adding if self._is_flagged(key)]
+            ends_all = closure.violation is not None or closure.cancel
+            ending = adding if ends_all else [key for key in adding if self._is_flagged(key)]
             wanted.update(dict.fromkeys(ending, f"session closed: {closure.reason}"))
         for halt in self._standing.in_force():
             inside = self._inside(halt)
@@ -256,6 +257,8 @@ class Operations:
     def _inside(self, halt: Halt) -> list[str]:
         """Return what works inside a halt and should not."""
         covered = [order for order in self._orders.working_orders() if self._covers(halt, order)]
+        if halt.allow_reducing:  # what came later was let through because it reduces
+            covered = [order for order in covered if order.reduce_only or order.created_at <= halt.at]
         kept = self._reducing(covered) if halt.allow_reducing else set()
         return [order.client_order_id for order in covered if order.client_order_id not in kept]
 

@@ -76,6 +76,7 @@ class Safeguards:
         settings, market, clock = parts.settings, parts.market, parts.clock
         self._standing: Standing = tracker.standing
         self._alarm = alarm
+        self._register = settings.strategies
         reduces = reducing(accounts, tracker.orders.current)
         halts = self._standing.blocking, reduces, venue_names(settings)
         self.last_look = LastLook(*halts)
@@ -144,7 +145,8 @@ class Safeguards:
         halt = self.last_look(submission) if control_id in (KillSwitch.id, RepeatedExecution.id) else None
         if halt is not None:
             return halt.alert_id
-        key = control_id, submission.environment, order.strategy_key or "", order.symbol
+        known = order.strategy_key in self._register  # names come from outside: a flood of them is one episode
+        key = control_id, submission.environment, order.strategy_key or "" if known else "", order.symbol
         return self._alarm.once(key, Severity.MEDIUM, "safety", f"{control_id} has blocked an order: {reason}")
 
     def _suspected(self, symbol: str, reason: str | None) -> None:

@@ -192,6 +192,7 @@ class Standing:
         violation: str | None = None,
         alert_id: str | None = None,
         day: date | None = None,
+        cancel: bool = False,
     ) -> Closure:
         """Close an environment's session, in force at once; nothing that is closed already opens earlier by it.
 
@@ -199,6 +200,7 @@ class Standing:
             violation: of the limit that closes it; ``operator`` then names who watches it. None: an operator does.
             alert_id: of the alert that was raised for it; None: one is raised here.
             day: it ends with this UTC day.
+            cancel: what works in it and adds is asked to end.
 
         Raises:
             ExecutionPipelineError: operator or reason are not to be had; nothing was closed.
@@ -223,6 +225,7 @@ class Standing:
             violation=violation,
             alert_id=alert_id or self._alert(Severity.HIGH, "session", what),
             day=day,
+            cancel=cancel or (before is not None and before.cancel),
         )
         self._record(SessionClosed, closure=closure)
         self._log.critical("session_closed", environment=environment, operator=operator, reason=reason, until=day)

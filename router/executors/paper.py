@@ -180,7 +180,7 @@ class PaperExecutor:
     def _on_market(self, symbol: str, trade: Trade | None) -> None:
         self._timers.process()
         model = self._models.get(symbol)
-        if model is not None:
+        if model is not None and self._market.suspicion(symbol) is None:  # nobody trades at a price that is none
             self._match(model, trade)
 
     def _match(self, model: FillModel, trade: Trade | None) -> None:

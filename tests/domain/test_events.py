@@ -49,6 +49,7 @@ closures = st.builds(
     violation=optional_words,
     alert_id=optional_words,
     day=st.none() | st.dates(),
+    cancel=st.booleans(),
 )
 reports = st.builds(
     ExecutionReport,

@@ -307,6 +307,17 @@ async def left(pipeline: ExecutionPipeline, keys: dict[str, str], expected: set[
     assert {keys[order.client_order_id] for order in pipeline.open_orders()} == expected
 
 
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_a_start_ends_what_an_operator_wanted_ended_when_he_closed_the_session(
+    tmp_path: Path, disk: MoodyDisk, cancel: bool
+) -> None:
+    async with started(tmp_path, disk) as pipeline:
+        keys = await orders(pipeline)
+        pipeline._tracker.standing.close_session("paper", **WHO, cancel=cancel)  # a crash came before the cancels
+    async with started(tmp_path, disk) as pipeline:
+        await left(pipeline, keys, {"shadow", "out"} if cancel else set(keys.values()) - {""})
+
+
 async def test_a_start_asks_again_for_the_end_of_what_a_crash_left_working(tmp_path: Path, disk: MoodyDisk) -> None:
     async with started(tmp_path, disk) as pipeline:
         keys = await orders(pipeline)

@@ -211,6 +211,13 @@ async def test_a_flood_of_blocked_orders_is_one_alert(tmp_path: Path) -> None:
         assert pipeline._safeguards.guard.triggered["P03_price_collar"] == 200
 
 
+async def test_a_flood_of_strangers_names_is_one_alert_too(tmp_path: Path) -> None:
+    async with pipeline_on(tmp_path, **{"strategies.test": {}}) as pipeline:
+        results = [await submit(pipeline, strategy_key=f"stranger {number}") for number in range(100)]
+        assert {result.violation for result in results} == {"P13_permission"}
+        assert len(await _alerts(pipeline)) == 1
+
+
 async def test_a_strategy_that_repeats_itself_is_halted_until_an_operator_resumes_it(tmp_path: Path) -> None:
     journal = MemoryJournal(VirtualClock())
     async with pipeline_on(tmp_path, journal, safety__max_repeated_executions=2) as pipeline:

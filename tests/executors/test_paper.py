@@ -64,6 +64,18 @@ def test_a_maker_pays_the_maker_fee() -> None:
     assert venue.reports[-1].fee == D("0.0201")
 
 
+def test_nothing_trades_at_a_quote_that_is_suspect() -> None:
+    """A tick at ten times the price would be a profit that nobody made."""
+    sane = quoted()
+    sane.submit(SELL, 1, "100.5")
+    sane.quote(200, 199, 1, 1)  # crossed: refused, and suspect until a good one comes
+    sane.trade(BUY, "100.5", 1)
+    assert [report.exec_type for report in sane.reports] == [NEW]
+    sane.quote(100, 101, 1, 1)
+    sane.trade(BUY, "100.5", 1)
+    assert [report.exec_type for report in sane.reports] == [NEW, TRADE]
+
+
 def test_trade_ids_are_unique_and_go_on_after_a_restart() -> None:
     venue = quoted()
     order = venue.submit(SELL, 3, "100.5")
