@@ -295,7 +295,7 @@ class Operations:
     @property
     def restricts(self) -> bool:
         """Whether something is in force under which a reduce-only order must not outgrow its position."""
-        return bool(self._standing.halts) or bool(self.closures())
+        return bool(self._standing.halts or self._standing.closures)
 
     def _is_flagged(self, client_order_id: str) -> bool:
         order = self._orders.current(client_order_id)

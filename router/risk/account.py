@@ -50,6 +50,8 @@ class Account(Book):
         self._marks: dict[str, Decimal | None] = {}
         self._last_marks: dict[str, Decimal] = {}
         self._last_rates: dict[str, Decimal] = {}
+        self._no_quote: frozenset[str] = frozenset()
+        self._no_quote_at = (-1, -1)
 
     def _refresh(self) -> None:
         """Forget what was computed from quotes that have changed since."""
@@ -120,28 +122,29 @@ class Account(Book):
     @property
     def is_valued(self) -> bool:
         """Whether every position can be valued, and all cash that counts in peak and day start."""
-        return super().is_valued and (self.portfolio.day is None or self._by_no_quote().keys() <= self.estimated)
+        return super().is_valued and (self.portfolio.day is None or self._by_no_quote() <= self.estimated)
 
-    def _by_no_quote(self) -> dict[str, Decimal]:
-        """Return the currencies of our cash that no quote of this run values, and what they count as instead."""
-        found: dict[str, Decimal] = {}
-        for name, amount in self.portfolio.cash.items():
-            if amount:
+    def _by_no_quote(self) -> frozenset[str]:
+        """Return the currencies of our cash that no quote of this run values; asked several times an order, so it is
+        found once for each change of the quotes and of what we have cash in."""
+        cash, known = self.portfolio.cash, (self._market.version, len(self.portfolio.cash))
+        if self._no_quote_at != known:
+            for name in cash:
                 self.rate(name)  # notes whether a quote tells it
-                if name not in self._last_rates:
-                    found[name] = self._fixed.get(name, ZERO)
-        return found
+            self._no_quote_at = known
+            self._no_quote = frozenset(name for name, amount in cash.items() if amount and name not in self._last_rates)
+        return self._no_quote
 
     def _value_more(self) -> None:
         """Let cash whose rate has become known count by it in peak and day start too: it is no gain and no loss."""
         estimated, portfolio = self._by_no_quote(), self.portfolio
         if portfolio.day is not None:
-            for name in self.estimated - estimated.keys():
+            for name in self.estimated - estimated:
                 before = self._fixed.get(name, ZERO)
                 known = portfolio.cash.get(name, ZERO) * ((self.rate(name) or ZERO) - before)
                 portfolio.peak_equity += known
                 portfolio.day_start_equity += known
-        self.estimated = frozenset(estimated)
+        self.estimated = estimated
 
     # -- strategies ----------------------------------------------------------------------------------------
 
