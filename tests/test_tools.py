@@ -258,7 +258,7 @@ def test_checks_run_in_order(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "name"), [("no:cacheprovider tests/executors", "venues"), ("no:cacheprovider tests/gateway", "quick")]
+    ("broken", "name"), [("no:cacheprovider tests/executors", "venues"), ("no:cacheprovider tests/execution", "quick")]
 )
 def test_what_runs_beside_the_rest_fails_the_run_too(machine: Machine, broken: str, name: str) -> None:
     machine.add("python3")
