@@ -86,7 +86,7 @@ class Portfolio:
     def restore(self, day: date, mark: AccountMark) -> None:
         """Take over what the journal remembers of peak and day start after a fill."""
         self.day, self.day_start_equity = day, mark.day_start_equity
-        self.peak_equity = max(self.peak_equity, mark.peak_equity)
+        self.peak_equity = mark.peak_equity  # the later mark tells: a peak falls when an estimate gave way to a quote
 
 
 _FLAT = Position()

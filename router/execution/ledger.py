@@ -87,8 +87,7 @@ class Ledger:
         for name, each in strategies.items():
             if each is not None and self._has_traded(environment, name):
                 part = self._part(environment, name)
-                part.day, part.day_start_equity = day, each.day_start
-                part.peak_equity = max(part.peak_equity, each.peak)
+                part.day, part.day_start_equity, part.peak_equity = day, each.day_start, each.peak
         self._keep(environment, day, mark, strategies)
 
     def journaled_mark(self, environment: str) -> tuple[date, AccountMark] | None:

@@ -26,11 +26,12 @@ from router.risk.consequences import STRATEGY_LOSS
 
 
 class AccountView(msgspec.Struct, frozen=True):
-    """What an environment's account says about opening its session, by environment.
+    """What halts and sessions must know of the accounts.
 
     Args:
-        still_closed_by: why a limit would close it again at once, also if the peak is reset, or None.
-        equity: what the drawdown would be counted from.
+        still_closed_by: why a limit would close an environment's session again at once, also if its peak is reset, or
+            None.
+        equity: what an environment's drawdown would be counted from.
         gained: by environment, what a strategy has gained.
         position: what an environment holds of a symbol.
     """

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final
 
 from router.domain.control import Halt, HaltScope
 from router.domain.enums import OrderSide, Severity
@@ -22,6 +21,7 @@ from router.execution.venues import Venues
 from router.market.sanity import Sanity
 from router.middleware import Submission
 from router.risk.account import Account
+from router.risk.consequences import ROUTER
 from router.safety.deployment import DailyOrders, Permission
 from router.safety.duplicates import DuplicateContent
 from router.safety.guard import Control, SafetyGuard
@@ -37,9 +37,6 @@ from router.safety.venue_standing import VenueStanding
 from router.safety.volatility import Volatility
 from router.safety.window_notional import WindowNotional
 from router.settings import Safety
-
-ROUTER: Final = "router"
-"""Who has halted when no person has."""
 
 
 def sanity_of(limits: Safety) -> Sanity:

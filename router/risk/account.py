@@ -20,6 +20,7 @@ from router.risk.book import Book
 _ONE = Decimal(1)
 _PIVOTS = ("BTC", "ETH")
 _LATELY_S = 10.0
+"""How old the two quotes of a cross rate may be; with an older one the last good rate counts."""
 
 
 class Account(Book):

@@ -106,7 +106,9 @@ class RiskGate:
 
     def still_closed_by(self, environment: str, reset_peak: bool = False) -> str | None:
         """Return which limit would close an environment's session again at once, or None; a drawdown would not once the
-        peak is reset."""
+        peak is reset, which needs an equity to reset it to."""
+        if reset_peak and not self._accounts[environment].is_valued:
+            return "its account cannot be valued now, so there is no equity to count from: check the market data feed"
         for limit in account_limits(self._accounts[environment], self._limits(environment), self._today()):
             consequence = CONSEQUENCES.get(limit.name)
             if reset_peak and limit.name == "max_drawdown":

@@ -154,10 +154,11 @@ def test_a_clock_set_back_over_midnight_gives_no_second_budget() -> None:
     assert (portfolio.day, portfolio.day_start_equity) == (TODAY, D(100))
 
 
-def test_a_restart_takes_over_the_day_and_never_lowers_the_peak() -> None:
+def test_a_restart_takes_over_the_day_and_the_peak_as_the_last_mark_tells_them() -> None:
+    """Each mark is journaled with the running peak, so a lower one was lowered on purpose."""
     portfolio = Portfolio({})
     portfolio.restore(TODAY, AccountMark(D(90), D(120), D(100), D(0)))
     portfolio.restore(TODAY, AccountMark(D(95), D(110), D(100), D(0)))
-    assert (portfolio.day, portfolio.day_start_equity, portfolio.peak_equity) == (TODAY, D(100), D(120))
+    assert (portfolio.day, portfolio.day_start_equity, portfolio.peak_equity) == (TODAY, D(100), D(110))
     portfolio.mark(TODAY, D(80))
-    assert portfolio.day_start_equity == D(100)
+    assert (portfolio.day_start_equity, portfolio.peak_equity) == (D(100), D(110))

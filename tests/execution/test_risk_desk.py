@@ -208,3 +208,29 @@ async def test_the_answer_that_a_restart_gives_carries_the_whole_register(
         result = await pipeline.submit_order(intent(intent_id="cut"))
     assert (result.status, result.governance_status["live_order_execution"]) == (S.REJECTED, "locked")
     assert result.governance_status.keys() >= {"risk_check_override", "paper_order_execution"}
+
+
+async def test_a_fixed_rate_that_gave_way_to_a_quote_is_no_drawdown_after_a_restart(
+    tmp_path: Path, journal: MemoryJournal
+) -> None:
+    clock = journal.clock
+    assert isinstance(clock, VirtualClock)
+    overrides = {"paper.starting_balances": {"USD": "100000", "EUR": "100000"}}
+    limits = {"fixed_rates": {"EUR": "1.2"}, "max_drawdown": "0.05", "max_daily_loss": "0.05"}
+    still = {"BTC/USD": ("49999.5", "50000.5")}
+    configured = settings(tmp_path, overrides, limits=limits, quotes=still)
+    async with on(configured, journal) as pipeline:
+        assert (await pipeline.submit_order(intent())).is_success
+        assert pipeline.risk_snapshot().peak_equity > 219_000
+        move(pipeline, "BTC/EUR", "49999.5", "50000.5")  # a euro is worth a dollar
+        await clock.advance(2)
+        assert (await pipeline.submit_order(intent(intent_id="marked"))).is_success
+        before = pipeline.risk_snapshot()
+        assert (before.peak_equity < 201_000, before.drawdown < Decimal("0.01")) == (True, True)
+    async with on(configured, journal) as pipeline:
+        await clock.advance(2)
+        assert pipeline.closed_sessions() == [], "the quote has not come yet"
+        move(pipeline, "BTC/EUR", "49999.5", "50000.5")
+        await clock.advance(2)
+        assert pipeline.closed_sessions() == []
+        assert pipeline.risk_snapshot().drawdown < Decimal("0.01")

@@ -20,7 +20,7 @@ def book(**cash: str) -> Book:
 
 
 def test_equity_is_cash_and_positions_and_what_has_no_value_counts_as_nothing() -> None:
-    mine = book(USD="1000", EUR="100", XXX="5")
+    mine = book(USD="1000", EUR="100", ABC="5")
     mine.portfolio.fill("BTC/USD", BUY, D(2), D(90), D(1), "USD")
     mine.portfolio.fill("NEW/USD", BUY, D(1), D(7), D(0), "USD")
     assert mine.equity() == D(1000) + D(110) - D(180) - D(1) - D(7) + D(200)

@@ -321,3 +321,12 @@ async def test_without_a_rate_or_a_price_the_answer_says_which_is_missing() -> N
     assert (result.violation, "ETH/USD cannot be valued" in (result.reason or "")) == ("Max exposure exceeded", True)
     result = await gate(account(balances={"USD": "0"}))(submission(order()), Last())
     assert "the account has no equity" in (result.reason or "")
+
+
+def test_a_peak_is_not_reset_to_an_equity_that_nobody_knows() -> None:
+    mine = account()
+    mine.note_equity(TODAY, mine.equity())
+    stage = Desk().gate(mine, max_drawdown="0.05")
+    assert stage.still_closed_by("paper", True) is None
+    mine.portfolio.fill("NEW/USD", BUY, D(1), D(7), D(0), "USD")
+    assert "cannot be valued" in (stage.still_closed_by("paper", True) or "")

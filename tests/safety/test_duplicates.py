@@ -15,7 +15,8 @@ from router.middleware import Submission
 from router.safety.duplicates import DuplicateContent
 from router.safety.guard import SafetyGuard
 from router.settings import Safety
-from tests.factories import NOW, PROPERTY, SELL, D, HandClock, Last, intent, order, submission
+from tests.factories import NOW, PROPERTY, SELL, D, Last, intent, order, submission
+from tests.safety.driven import Driven
 
 LIMITS = Safety(duplicate_window_s=1.0)
 TERMS: dict[str, Any] = {"order_type": OrderType.LIMIT, "price": "100", "strategy_key": "m"}
@@ -26,19 +27,9 @@ def asked(amends: Order | None = None, **fields: Any) -> Submission:
     return submission(order(**(TERMS | fields)), amends=amends)
 
 
-class Seen:
-    """The control on a clock that is moved by hand."""
-
+class Seen(Driven[DuplicateContent]):
     def __init__(self, limits: Safety = LIMITS) -> None:
-        self.clock = HandClock(NOW)
-        self.control = DuplicateContent(self.clock)
-        self.limits = limits
-
-    def send(self, submission: Submission) -> str | None:
-        refused = self.control.objection(submission, self.limits)
-        if refused is None:
-            self.control.passed(submission, self.limits)
-        return refused
+        super().__init__(DuplicateContent, limits)
 
 
 def test_the_same_content_under_another_id_is_a_duplicate() -> None:

@@ -13,7 +13,8 @@ from router.middleware import Submission
 from router.safety.guard import SafetyGuard
 from router.safety.message_rate import MessageRate
 from router.settings import Safety
-from tests.factories import NOW, PROPERTY, HandClock, order, submission
+from tests.factories import PROPERTY, order, submission
+from tests.safety.driven import Driven
 
 LIMITS = Safety(max_orders_per_second=5, max_orders_per_second_per_strategy=3)
 
@@ -22,19 +23,9 @@ def asked(strategy: str | None = "m", environment: str = "paper", **fields: obje
     return submission(order(strategy_key=strategy), environment=environment, **fields)
 
 
-class Rate:
-    """The control on a clock that is moved by hand."""
-
+class Rate(Driven[MessageRate]):
     def __init__(self, limits: Safety = LIMITS) -> None:
-        self.clock = HandClock(NOW)
-        self.control = MessageRate(self.clock)
-        self.limits = limits
-
-    def send(self, submission: Submission) -> str | None:
-        refused = self.control.objection(submission, self.limits)
-        if refused is None:
-            self.control.passed(submission, self.limits)
-        return refused
+        super().__init__(MessageRate, limits)
 
 
 def test_a_strategy_may_send_so_many_and_no_more() -> None:

@@ -14,7 +14,8 @@ from router.domain.order import Order
 from router.middleware import Submission
 from router.safety.price_walk import PriceWalk
 from router.settings import Safety
-from tests.factories import BUY, NOW, PROPERTY, SELL, D, HandClock, order, quote, submission
+from tests.factories import BUY, PROPERTY, SELL, D, order, quote, submission
+from tests.safety.driven import Driven
 
 LIMITS = Safety(price_walk_pct=D(10), price_walk_window_s=60.0)
 
@@ -25,19 +26,9 @@ def asked(price: str | Decimal, side: OrderSide = BUY, amends: Order | None = No
     return submission(order(**values), amends=amends, reference=taken)
 
 
-class Walk:
-    """The control on a clock that is moved by hand."""
-
+class Walk(Driven[PriceWalk]):
     def __init__(self, limits: Safety = LIMITS) -> None:
-        self.clock = HandClock(NOW)
-        self.control = PriceWalk(self.clock)
-        self.limits = limits
-
-    def send(self, submission: Submission) -> str | None:
-        refused = self.control.objection(submission, self.limits)
-        if refused is None:
-            self.control.passed(submission, self.limits)
-        return refused
+        super().__init__(PriceWalk, limits)
 
 
 def test_a_price_far_from_the_first_of_the_run_is_refused_in_both_directions() -> None:
